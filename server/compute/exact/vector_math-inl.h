@@ -1,0 +1,103 @@
+// What the engine needs beyond Highway 1.0.3. Included once per instruction
+// set.
+#if defined(LOSSD_SERVER_COMPUTE_EXACT_VECTOR_MATH_INL_H_) == \
+    defined(HWY_TARGET_TOGGLE)
+#ifdef LOSSD_SERVER_COMPUTE_EXACT_VECTOR_MATH_INL_H_
+#undef LOSSD_SERVER_COMPUTE_EXACT_VECTOR_MATH_INL_H_
+#else
+#define LOSSD_SERVER_COMPUTE_EXACT_VECTOR_MATH_INL_H_
+#endif
+
+#include <cmath>
+#include <cstdint>
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lossd::compute::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The engine's vectors: float64, at most 8 lanes, so that 16 virtual lanes are
+// a whole number of vectors on every target.
+using Doubles = hn::CappedTag<double, 8>;
+using Floats = hn::Rebind<float, Doubles>;
+using Bits = hn::RebindToSigned<Doubles>;
+using VecD = hn::Vec<Doubles>;
+inline constexpr int64_t kLanes = hn::MaxLanes(Doubles());
+
+// a * b + c with one rounding. Highway's own is two on the emulated target.
+HWY_INLINE VecD FusedMulAdd(VecD a, VecD b, VecD c) {
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+  const Doubles d;
+  HWY_ALIGN double as[kLanes], bs[kLanes], cs[kLanes];
+  hn::Store(a, d, as);
+  hn::Store(b, d, bs);
+  hn::Store(c, d, cs);
+  for (int64_t i = 0; i < kLanes; ++i) cs[i] = std::fma(as[i], bs[i], cs[i]);
+  return hn::Load(d, cs);
+#else
+  return hn::MulAdd(a, b, c);
+#endif
+}
+
+// table[low three bits of index], per lane; `table` has 8 entries, aligned.
+HWY_INLINE VecD LookUp8(const double* table, hn::Vec<Bits> index) {
+  const Doubles d;
+#if HWY_TARGET == HWY_AVX3
+  return VecD{_mm512_permutexvar_pd(index.raw, hn::Load(d, table).raw)};
+#else
+  return hn::GatherIndex(d, table, hn::And(index, hn::Set(Bits(), 7)));
+#endif
+}
+
+// s * u + s, and 0 where x < low; NaN stays NaN.
+HWY_INLINE VecD FusedMulAddSelf(VecD s, VecD u, VecD x, VecD low) {
+#if HWY_TARGET == HWY_AVX3
+  const __mmask8 keep = _mm512_cmp_pd_mask(x.raw, low.raw, _CMP_NLT_UQ);
+  return VecD{_mm512_maskz_fmadd_pd(keep, s.raw, u.raw, s.raw)};
+#else
+  return hn::IfThenZeroElse(hn::Lt(x, low), FusedMulAdd(s, u, s));
+#endif
+}
+
+HWY_INLINE VecD LoadAsDouble(const float* p) {
+  return hn::PromoteTo(Doubles(), hn::LoadU(Floats(), p));
+}
+HWY_INLINE VecD LoadAsDouble(const double* p) {
+  return hn::LoadU(Doubles(), p);
+}
+
+// A double-double: the unevaluated sum hi + lo, |lo| <= ulp(hi) / 2.
+struct VecPair {
+  VecD hi;
+  VecD lo;
+};
+
+// a + b and its rounding error (Knuth).
+HWY_INLINE VecPair TwoSum(VecD a, VecD b) {
+  const VecD sum = hn::Add(a, b);
+  const VecD part = hn::Sub(sum, a);
+  return {sum, hn::Add(hn::Sub(a, hn::Sub(sum, part)), hn::Sub(b, part))};
+}
+
+// The same where |a| >= |b| (Dekker).
+HWY_INLINE VecPair FastTwoSum(VecD a, VecD b) {
+  const VecD sum = hn::Add(a, b);
+  return {sum, hn::Sub(b, hn::Sub(sum, a))};
+}
+
+// Polynomial with coefficients lowest first, by Horner's rule.
+template <size_t kTerms>
+HWY_INLINE VecD Polynomial(VecD x, const double (&coefficients)[kTerms]) {
+  const Doubles d;
+  VecD sum = hn::Set(d, coefficients[kTerms - 1]);
+  for (size_t i = kTerms - 1; i-- > 0;) {
+    sum = FusedMulAdd(sum, x, hn::Set(d, coefficients[i]));
+  }
+  return sum;
+}
+
+}  // namespace lossd::compute::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

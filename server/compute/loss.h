@@ -1,0 +1,148 @@
+// The core's only door: losses of batched logits and their gradients.
+#ifndef LOSSD_SERVER_COMPUTE_LOSS_H_
+#define LOSSD_SERVER_COMPUTE_LOSS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <variant>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/compute/row_source.h"
+#include "server/compute/thread_pool.h"
+
+namespace lossd::compute {
+
+enum class ElementType { kFloat32, kFloat64 };
+
+// The size of one element, in bytes.
+constexpr int64_t ElementBytes(ElementType type) {
+  return type == ElementType::kFloat32 ? 4 : 8;
+}
+
+// Class indices as they lie in memory, at any alignment.
+class ClassIndices {
+ public:
+  enum class Type { kInt32, kInt64 };
+
+  ClassIndices() = default;
+  // `data` holds `size` indices of `type` and outlives this view.
+  ClassIndices(Type type, const std::byte* data, int64_t size)
+      : type_(type), data_(data), size_(size) {}
+
+  int64_t size() const { return size_; }
+
+  int64_t operator[](int64_t i) const {
+    if (type_ == Type::kInt32) return Load<int32_t>(i);
+    return Load<int64_t>(i);
+  }
+
+ private:
+  template <typename T>
+  T Load(int64_t i) const {
+    T value;
+    std::memcpy(&value, data_ + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
+    return value;
+  }
+
+  Type type_ = Type::kInt64;
+  const std::byte* data_ = nullptr;
+  int64_t size_ = 0;
+};
+
+// One batch; views that must outlive the call.
+struct Batch {
+  int64_t rows = 0;
+  int64_t classes = 0;
+  ElementType logits_type = ElementType::kFloat32;
+  Pieces logits;        // [rows * classes]
+  ClassIndices labels;  // [rows], each in [0, classes) or the ignore_index
+};
+
+// Softmax cross-entropy with class indices.
+struct SoftmaxCrossEntropy {
+  // Rows with this label have loss 0 and gradient 0 and do not count.
+  std::optional<int64_t> ignore_index;
+};
+
+// The loss to compute, with its options. One member per loss of the catalogue.
+using LossSpec = std::variant<SoftmaxCrossEntropy>;
+
+enum class Reduction { kMean, kSum, kNone };
+
+enum class NonFinitePolicy {
+  kReject,     // NaN, +inf or a row of nothing but -inf: an error naming it
+  kPropagate,  // IEEE results in that row; other rows untouched
+};
+
+// What holds for every loss.
+struct LossOptions {
+  Reduction reduction = Reduction::kMean;
+  // Replaces the mean's denominator; in [1e-100, 1e100], only with kMean.
+  std::optional<double> divisor;
+  NonFinitePolicy non_finite_policy = NonFinitePolicy::kReject;
+};
+
+// Where results go: bytes at any alignment, exactly as long as said. An empty
+// span: not wanted, and no work is done for it.
+struct LossOutputs {
+  absl::Span<std::byte> gradient;     // [rows * classes] of the logits' type
+  absl::Span<std::byte> row_losses;   // [rows] of the logits' type
+  absl::Span<std::byte> log_sum_exp;  // [rows] of the logits' type; ignored
+                                      // rows' too
+  absl::Span<std::byte> predictions;  // [rows] int64, lowest index on ties
+};
+
+// The batch's results that are single numbers.
+struct LossSummary {
+  std::optional<double> loss;  // absent for Reduction::kNone
+  int64_t row_count = 0;       // rows not ignored
+  int64_t correct_count = 0;   // of these, rows whose prediction is the label
+  double divisor = 1.0;        // what the mean divided by; 1 otherwise
+};
+
+// Errors: InvalidArgument: a divisor out of its range or without the mean.
+absl::Status CheckLossOptions(const LossOptions& options);
+
+// Asked between blocks of rows, from several threads at once: an error stops
+// the computation and is returned.
+using StopCheck = absl::FunctionRef<absl::Status()>;
+
+// Computes `spec` for every row of `batch`; rows are shared out over `pool`.
+//
+//   loss_r = ln(sum_j exp(z_rj)) - z_ry        gradient_ri = p_ri - [i = y_r]
+//
+// The gradient is that of the reduced loss: over the divisor for kMean, and of
+// each row's own loss for kNone.
+//
+// Shapes: as the structs above say, all sizes checked by the caller.
+// Errors: InvalidArgument: a label out of range; a divisor out of range or
+//   given without kMean; under kReject, NaN, +inf or a row of nothing but
+//   -inf. The first offender is named. Outputs are then unspecified.
+//   Whatever `stop_check` returns.
+// Edge cases: zero rows, or every row ignored: sum 0, mean NaN with divisor 0,
+//   gradient 0. docs/numerics.md has the rest.
+// Accuracy: float32 results are correctly rounded, float64 ones within 1 ulp,
+//   the loss to 2^-40; docs/numerics.md says how and where not.
+// Threads: blocks until done; concurrent calls may share `pool`; the bits of
+//   the results do not depend on it.
+// Cost: reads the logits once from memory, writes the gradient once; scratch of
+//   8 bytes per class and thread (16 for float64), kept by the thread, and 8
+//   bytes per row.
+absl::StatusOr<LossSummary> ComputeLoss(const LossSpec& spec,
+                                        const LossOptions& options,
+                                        const Batch& batch,
+                                        const LossOutputs& outputs,
+                                        ThreadPool& pool, StopCheck stop_check);
+
+// The instruction set of the kernels in use, as Highway names it: "AVX2".
+std::string_view ActiveKernel();
+
+}  // namespace lossd::compute
+
+#endif  // LOSSD_SERVER_COMPUTE_LOSS_H_

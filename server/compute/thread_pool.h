@@ -1,0 +1,75 @@
+#ifndef LOSSD_SERVER_COMPUTE_THREAD_POOL_H_
+#define LOSSD_SERVER_COMPUTE_THREAD_POOL_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+
+namespace lossd::compute {
+
+// A fixed set of threads that run tasks in the order of their arrival and help
+// each other with loops. A waiting task goes before help with a loop, so that a
+// short task never waits for a long loop while there is a second thread.
+// docs/adr/0002-thread-pool.md says why not oneTBB.
+//
+// Threads: all members may be called from any thread, tasks and loop bodies
+// included.
+class ThreadPool {
+ public:
+  // REQUIRES: threads >= 1.
+  explicit ThreadPool(int threads);
+
+  // Runs every task already submitted, then joins the threads.
+  ~ThreadPool();
+
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()); }
+
+  // Runs `task` on one of the threads, some time soon.
+  void Submit(std::function<void()> task);
+
+  // Calls body(0) ... body(blocks - 1), each once, in no order, and returns
+  // when all have returned. The caller takes part, joined by at most threads()
+  // - 1 idle threads, so a loop never uses more than threads() at once.
+  void ForEachBlock(int64_t blocks, absl::FunctionRef<void(int64_t)> body);
+
+ private:
+  // A ForEachBlock in progress; lives on its caller's stack. All but `next` is
+  // guarded by mutex_.
+  struct Loop {
+    Loop(int64_t blocks_in, absl::FunctionRef<void(int64_t)> body_in)
+        : blocks(blocks_in), body(body_in) {}
+    bool has_blocks() const { return next.load() < blocks; }
+
+    const int64_t blocks;
+    const absl::FunctionRef<void(int64_t)> body;
+    std::atomic<int64_t> next{0};
+    int helpers = 0;
+    std::condition_variable helpers_left;
+  };
+
+  void RunWorker();
+  void HelpWith(Loop& loop, std::unique_lock<std::mutex>& lock);
+  Loop* LoopThatWantsHelp();
+
+  std::mutex mutex_;
+  std::condition_variable work_arrived_;
+  std::deque<std::function<void()>> tasks_;  // guarded by mutex_
+  std::vector<Loop*> loops_;                 // guarded by mutex_
+  bool stopping_ = false;                    // guarded by mutex_
+  std::atomic<int64_t> waiting_tasks_{0};    // tasks_.size(), to peek at
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace lossd::compute
+
+#endif  // LOSSD_SERVER_COMPUTE_THREAD_POOL_H_

@@ -1,0 +1,148 @@
+// Threads, batch neighbours and instruction sets change no bit of the results.
+#include <iostream>
+#include <limits>
+#include <set>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "hwy/targets.h"
+#include "tests/support/loss_runner.h"
+
+namespace lossd::testing {
+namespace {
+
+// Lengths around those of vectors, of chunks and of slices.
+constexpr int64_t kLengths[] = {
+    1,  2,  3,  4,   5,   7,   8,   9,    15,   16,   17,   31,   32,   33,
+    63, 64, 65, 100, 255, 256, 257, 1000, 2047, 2048, 2049, 4095, 4097, 10007};
+
+// Some rows ignored, so that those count, too.
+template <typename T>
+TestBatch<T> BatchOf(Distribution distribution, int64_t rows, int64_t classes) {
+  TestBatch<T> batch =
+      DrawBatch<T>(distribution, rows, classes, static_cast<uint64_t>(classes));
+  for (size_t r = 2; r < batch.labels.size(); r += 5) batch.labels[r] = -1;
+  return batch;
+}
+
+RunSettings Settings() {
+  RunSettings settings;
+  settings.loss.ignore_index = -1;
+  return settings;
+}
+
+template <typename T>
+class BitsTest : public ::testing::Test {};
+using Types = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(BitsTest, Types);
+
+TYPED_TEST(BitsTest, DoNotDependOnThreads) {
+  for (int64_t classes : {1, 10, 1000, 40000}) {
+    const auto batch = BatchOf<TypeParam>(Distribution::kNormal5,
+                                          400'000 / (classes + 100), classes);
+    RunSettings settings = Settings();
+    const LossRun<TypeParam> want = MustRunLoss(batch, settings);
+    for (settings.threads = 2; settings.threads <= 4; ++settings.threads) {
+      EXPECT_TRUE(SameBits(MustRunLoss(batch, settings), want))
+          << classes << " classes, " << settings.threads << " threads";
+    }
+  }
+}
+
+TYPED_TEST(BitsTest, DoNotDependOnNeighboursInTheBatch) {
+  for (int64_t classes : {1, 3, 17, 64, 1001}) {
+    constexpr int64_t kRows = 40;
+    const auto batch =
+        BatchOf<TypeParam>(Distribution::kNormal10, kRows, classes);
+    RunSettings settings = Settings();
+    settings.options.divisor = 7;
+    const LossRun<TypeParam> whole = MustRunLoss(batch, settings);
+    LossRun<TypeParam> joined;
+    for (int64_t r = 0; r < kRows; ++r) {
+      const auto begin = batch.logits.begin() + r * classes;
+      const TestBatch<TypeParam> row{
+          1, classes, {begin, begin + classes}, {batch.labels[r]}};
+      const LossRun<TypeParam> run = MustRunLoss(row, settings);
+      const auto append = [](auto& to, const auto& from) {
+        to.insert(to.end(), from.begin(), from.end());
+      };
+      append(joined.gradient, run.gradient);
+      append(joined.row_losses, run.row_losses);
+      append(joined.log_sum_exp, run.log_sum_exp);
+      append(joined.predictions, run.predictions);
+    }
+    joined.summary = whole.summary;  // of the whole batch only
+    EXPECT_TRUE(SameBits(whole, joined)) << classes << " classes";
+  }
+}
+
+TYPED_TEST(BitsTest, DoNotDependOnWhatTheThreadComputedBefore) {
+  const auto batch = BatchOf<TypeParam>(Distribution::kNormal5, 3, 37);
+  const LossRun<TypeParam> want = MustRunLoss(batch, Settings());
+  MustRunLoss(BatchOf<TypeParam>(Distribution::kMargin, 3, 5000), Settings());
+  EXPECT_TRUE(SameBits(MustRunLoss(batch, Settings()), want));
+}
+
+// Makes Highway take one instruction set alone while it lives.
+class ScopedTarget {
+ public:
+  explicit ScopedTarget(int64_t target) {
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().DeInit();
+  }
+  ~ScopedTarget() {
+    hwy::SetSupportedTargetsForTest(0);
+    hwy::GetChosenTarget().DeInit();
+  }
+};
+
+template <typename T>
+std::vector<LossRun<T>> RunAllLengths() {
+  std::vector<LossRun<T>> runs;
+  RunSettings settings = Settings();
+  settings.options.non_finite_policy = compute::NonFinitePolicy::kPropagate;
+  for (int64_t classes : kLengths) {
+    for (Distribution distribution : AllDistributions()) {
+      auto batch = BatchOf<T>(distribution, 3, classes);
+      runs.push_back(MustRunLoss(batch, settings));
+    }
+    auto batch = BatchOf<T>(Distribution::kNormal1, 2, classes);
+    batch.logits[classes / 2] = std::numeric_limits<T>::quiet_NaN();
+    batch.logits[classes] = std::numeric_limits<T>::infinity();
+    runs.push_back(MustRunLoss(batch, settings));
+  }
+  return runs;
+}
+
+// Highway falls back to its portable target where the core has no kernel for
+// the one asked for, so every bit is tried and the kernels that ran are
+// counted.
+TYPED_TEST(BitsTest, DoNotDependOnTheInstructionSet) {
+  const std::vector<LossRun<TypeParam>> want = RunAllLengths<TypeParam>();
+  const std::string best(compute::ActiveKernel());
+  std::set<std::string> kernels;
+  const int64_t supported = hwy::SupportedTargets();
+  for (int64_t rest = supported; rest != 0; rest &= rest - 1) {
+    const ScopedTarget target(rest & -rest);
+    const std::string kernel(compute::ActiveKernel());
+    if (!kernels.insert(kernel).second) continue;
+    const std::vector<LossRun<TypeParam>> runs = RunAllLengths<TypeParam>();
+    for (size_t i = 0; i < runs.size(); ++i) {
+      ASSERT_TRUE(SameBits(runs[i], want[i])) << kernel << ", run " << i;
+    }
+  }
+  EXPECT_EQ(compute::ActiveKernel(), best);
+  EXPECT_TRUE(kernels.count(best));
+  this->RecordProperty("kernels", ::testing::PrintToString(kernels));
+  std::cout << "kernels: " << ::testing::PrintToString(kernels) << "\n";
+#if HWY_ARCH_X86
+  EXPECT_EQ(kernels.count("EMU128") + kernels.count("SCALAR"), 1)
+      << "the portable kernel was not tried";
+  EXPECT_EQ(kernels.count("AVX2"), (supported & HWY_AVX2) ? 1 : 0);
+  EXPECT_EQ(kernels.count("AVX3"), (supported & HWY_AVX3) ? 1 : 0);
+#endif
+}
+
+}  // namespace
+}  // namespace lossd::testing
