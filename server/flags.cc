@@ -1,0 +1,159 @@
+#include "server/flags.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/rpc/listen.h"
+
+namespace lossd {
+namespace {
+
+constexpr int kBadUsage = 2;
+constexpr int64_t kMaxSeconds = 24 * 60 * 60;
+
+std::string EnvironmentName(std::string name) {
+  for (char& c : name) c = c == '-' ? '_' : std::toupper(c);
+  return "LOSSD_" + name;
+}
+
+// The variable's value; empty where it is not set, as CLI11 has it.
+std::string FromEnvironment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? "" : value;
+}
+
+// CLI11 lets a file's value win over the environment's: here it is dropped. And
+// an unknown key gets a message of ours.
+class ConfigBelowEnvironment : public CLI::ConfigTOML {
+ public:
+  // `app` outlives this.
+  explicit ConfigBelowEnvironment(const CLI::App& app) : app_(app) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    std::vector<CLI::ConfigItem> items = CLI::ConfigTOML::from_config(input);
+    for (const CLI::ConfigItem& item : items) {
+      if (!item.parents.empty() ||
+          app_.get_option_no_throw("--" + item.name) == nullptr) {
+        const std::string& key =
+            item.parents.empty() ? item.name : item.parents.front();
+        throw CLI::ConfigError(
+            fmt::format("config file: unknown key or section \"{}\"", key),
+            CLI::ExitCodes::ConfigError);
+      }
+    }
+    std::erase_if(items, [](const CLI::ConfigItem& item) {
+      return !FromEnvironment(EnvironmentName(item.name)).empty();
+    });
+    return items;
+  }
+
+ private:
+  const CLI::App& app_;
+};
+
+struct Values {
+  rpc::Options options;
+  int64_t drain_seconds = options.drain.count();
+  int64_t lame_duck_seconds = options.lame_duck.count();
+};
+
+std::string CheckAddress(const std::string& address) {
+  const absl::Status status = rpc::CheckListenAddress(address);
+  return std::string(status.message());
+}
+
+// Every flag is a variable of the environment, too.
+CLI::Option* Named(CLI::Option* option) {
+  return option->envname(EnvironmentName(option->get_lnames().front()));
+}
+
+void AddFlags(CLI::App& app, Values& values) {
+  rpc::Options& options = values.options;
+  Named(app.add_option("--listen", options.listen,
+                       "Where to listen: HOST:PORT or unix:PATH; repeatable. "
+                       "Port 0 picks a free one"))
+      ->check(CLI::Validator(CheckAddress, "ADDRESS"))
+      ->allow_extra_args(false)
+      ->delimiter(',')
+      ->capture_default_str();
+  Named(app.add_option("--threads", options.compute_threads,
+                       "Threads that compute; 0: as many as the CPU quota and "
+                       "the affinity mask give"))
+      ->check(CLI::Range(0, rpc::kMaxComputeThreads))
+      ->capture_default_str();
+  Named(app.add_option("--max-request-bytes", options.max_request_bytes,
+                       "The largest request taken, in bytes"))
+      ->check(CLI::Range(int64_t{1}, rpc::kLargestMaxRequestBytes))
+      ->capture_default_str();
+  Named(app.add_option("--memory-budget-bytes", options.memory_budget_bytes,
+                       "Memory for requests in flight, in bytes, as told to "
+                       "clients; 0: not bounded"))
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 50))
+      ->capture_default_str();
+  Named(app.add_option("--drain-seconds", values.drain_seconds,
+                       "After SIGTERM, how long calls in flight may take "
+                       "before they are cancelled, in seconds"))
+      ->check(CLI::Range(int64_t{0}, kMaxSeconds))
+      ->capture_default_str();
+  Named(app.add_option("--lame-duck-seconds", values.lame_duck_seconds,
+                       "After SIGTERM, how long new calls are still served "
+                       "while health says NOT_SERVING, in seconds"))
+      ->check(CLI::Range(int64_t{0}, kMaxSeconds))
+      ->capture_default_str();
+  Named(app.add_flag("--reflection,!--no-reflection", options.reflection,
+                     "Let clients ask for the service's description; default "
+                     "on"));
+}
+
+void ConfigureApp(CLI::App& app) {
+  app.set_version_flag("--version", "lossd " LOSSD_VERSION);
+  // CLI11 reads the file before the environment: its name is looked up here.
+  const std::string file = FromEnvironment("LOSSD_CONFIG");
+  app.set_config("--config", file,
+                 "Read flags from FILE: name = value per line",
+                 /*config_required=*/!file.empty())
+      ->envname("LOSSD_CONFIG")
+      ->type_name("FILE");
+  app.config_formatter(std::make_shared<ConfigBelowEnvironment>(app));
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.footer(
+      "Each flag is also read from the environment, as in "
+      "LOSSD_MAX_REQUEST_BYTES.\nFlags go before the environment, the "
+      "environment before the file, the file before the defaults.");
+}
+
+// CLI11's messages, on one line.
+std::string OneLine(std::string message) {
+  while (!message.empty() && message.back() == '\n') message.pop_back();
+  for (char& c : message) c = c == '\n' ? ' ' : c;
+  return message;
+}
+
+}  // namespace
+
+Flags ParseFlags(int argc, const char* const* argv) {
+  CLI::App app("lossd: losses of batched logits and their gradients, over gRPC",
+               "lossd");
+  Values values;
+  ConfigureApp(app);
+  AddFlags(app, values);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return {.options = {}, .exit_code = app.exit(success)};
+  } catch (const CLI::Error& error) {
+    fmt::print(stderr, "lossd: {}\n", OneLine(error.what()));
+    return {.options = {}, .exit_code = kBadUsage};
+  }
+  values.options.drain = std::chrono::seconds(values.drain_seconds);
+  values.options.lame_duck = std::chrono::seconds(values.lame_duck_seconds);
+  return {.options = values.options, .exit_code = std::nullopt};
+}
+
+}  // namespace lossd

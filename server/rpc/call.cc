@@ -1,0 +1,140 @@
+#include "server/rpc/call.h"
+
+#include "absl/status/statusor.h"
+#include "server/compute/error.h"
+#include "server/rpc/errors.h"
+#include "server/rpc/status.h"
+
+namespace lossd::rpc {
+namespace {
+
+// The deadline comes on the wall clock; taken over at once, a later jump of
+// that clock does not move it.
+std::chrono::steady_clock::time_point SteadyDeadline(
+    const grpc::ServerContext& context) {
+  using Steady = std::chrono::steady_clock;
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) {
+    return Steady::time_point::max();
+  }
+  const auto left = deadline - std::chrono::system_clock::now();
+  const auto now = Steady::now();
+  if (left >= Steady::time_point::max() - now) return Steady::time_point::max();
+  return now + left;
+}
+
+}  // namespace
+
+Call::Call(const CallEnvironment& environment, int method,
+           grpc::ServerCompletionQueue* queue)
+    : environment_(environment),
+      method_(method),
+      queue_(queue),
+      stream_(&context_) {}
+
+Call::~Call() {
+  if (inside_) environment_.gate.Leave();
+}
+
+void Call::Request(const CallEnvironment& environment, int method,
+                   grpc::ServerCompletionQueue* queue) {
+  Call* const call = new Call(environment, method, queue);
+  call->context_.AsyncNotifyWhenDone(&call->done_tag_);
+  call->HandOver();
+  environment.service.RequestCall(method, &call->context_, &call->stream_,
+                                  queue, &call->accepted_tag_);
+}
+
+void Call::HandleEvent(void* tag, bool ok) {
+  const Tag& event = *static_cast<Tag*>(tag);
+  event.call->HandOver();
+  (event.call->*event.handle)(ok);
+}
+
+void Call::OnAccepted(bool ok) {
+  if (!ok) {
+    // The server is shut down: no call came, so no other tag will.
+    delete this;
+    return;
+  }
+  Request(environment_, method_, queue_);
+  holds_ = 2;  // one for the finished tag, one for the done tag
+  deadline_ = SteadyDeadline(context_);
+  inside_ = environment_.gate.Enter();
+  if (!inside_) return Finish(Draining());
+  const absl::Status status = CheckStop();
+  if (!status.ok()) return Finish(status);
+  HandOver();
+  stream_.Read(&request_, &read_tag_);
+}
+
+void Call::OnRead(bool ok) {
+  const absl::Status status = CheckStop();
+  if (!status.ok()) return Finish(status);
+  if (!ok) {
+    // For a message over gRPC's own limit, too; its RESOURCE_EXHAUSTED has then
+    // gone out already and this status goes nowhere.
+    return Finish(
+        compute::MakeError(absl::StatusCode::kInvalidArgument,
+                           "the call ended without a request message, want one",
+                           {"NO_MESSAGE", "", {}}));
+  }
+  const size_t bytes = request_.Length();
+  if (bytes > static_cast<size_t>(environment_.max_request_bytes)) {
+    request_.Clear();
+    return Finish(RequestTooLarge(bytes, environment_.max_request_bytes));
+  }
+  holds_.fetch_add(1, std::memory_order_relaxed);
+  environment_.pool.Submit([this] { Compute(); });
+}
+
+void Call::Compute() {
+  absl::Status status = CheckStop();
+  if (status.ok()) {
+    const auto stop_check = [this] { return CheckStop(); };
+    const absl::StatusOr<grpc::ByteBuffer> response =
+        environment_.service.Run(method_, request_, stop_check);
+    if (response.ok()) {
+      FinishWith(*response);
+    } else {
+      status = response.status();
+    }
+  }
+  if (!status.ok()) Finish(status);
+  Release();
+}
+
+void Call::OnFinished(bool) { Release(); }
+
+void Call::OnDone(bool) {
+  if (context_.IsCancelled()) cancelled_.store(true);
+  Release();
+}
+
+void Call::Finish(const absl::Status& status) {
+  const WireStatus wire = ToWireStatus(status);
+  for (const auto& [key, value] : wire.trailing_metadata) {
+    context_.AddTrailingMetadata(key, value);
+  }
+  HandOver();
+  stream_.Finish(wire.status, &finished_tag_);
+}
+
+void Call::FinishWith(const grpc::ByteBuffer& response) {
+  HandOver();
+  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                         &finished_tag_);
+}
+
+absl::Status Call::CheckStop() const {
+  // gRPC cancels a call whose deadline has passed: that is looked at first.
+  if (Clock::now() >= deadline_) return DeadlinePassed();
+  if (cancelled_.load()) return CallerCancelled();
+  return absl::OkStatus();
+}
+
+void Call::Release() {
+  if (holds_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+}  // namespace lossd::rpc

@@ -1,0 +1,74 @@
+// Requests as the core takes them, and the core's results as responses. Pure:
+// no gRPC, no threads, no clock.
+#ifndef LOSSD_SERVER_RPC_CONVERT_H_
+#define LOSSD_SERVER_RPC_CONVERT_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lossd/v1/loss_service.pb.h"
+#include "server/compute/loss.h"
+#include "server/rpc/batch.h"
+#include "server/rpc/unbuilt.h"
+
+namespace lossd::rpc {
+
+// The results that a request asks for.
+struct WantedOutputs {
+  bool loss = false;
+  bool gradient = false;
+  bool row_losses = false;
+  bool log_sum_exp = false;
+  bool predictions = false;
+};
+
+// A request as the core takes it. Views into the request.
+struct LossQuery {
+  compute::LossSpec spec;
+  compute::LossOptions options;
+  BatchView batch;
+  WantedOutputs wanted;
+};
+
+// The most bytes that one protobuf message can have.
+inline constexpr int64_t kMaxMessageBytes = 0x7fffffff;
+
+// Each part of a request, alone. What this build lacks goes to `unbuilt`; the
+// result is then not to be used.
+//
+// Errors: InvalidArgument: an enum value unknown; a divisor not finite, not > 0
+// or
+//   not for the mean.
+absl::StatusOr<compute::LossOptions> LossOptionsFromProto(
+    const v1::ComputeLossRequest& request);
+// Errors: InvalidArgument: an output unknown or unspecified.
+absl::StatusOr<WantedOutputs> WantedOutputsFromProto(
+    const v1::ComputeLossRequest& request, Unbuilt& unbuilt);
+
+// Converts the whole request. The result must not outlive it.
+//
+// Errors: InvalidArgument as the parts above and LossSpecFromProto, the first
+//   offender named. Unimplemented: nothing is wrong, but this build lacks a
+//   part.
+absl::StatusOr<LossQuery> LossQueryFromProto(
+    const v1::ComputeLossRequest& request);
+
+// Gives `response` the tensors that `query` asks for and returns where the core
+// writes their contents. Nothing is allocated for what is not asked for.
+//
+// Errors: ResourceExhausted: they would not fit into one message of
+//   `max_message_bytes`.
+// The result must not outlive `response`.
+absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
+    const LossQuery& query, v1::ComputeLossResponse& response,
+    int64_t max_message_bytes = kMaxMessageBytes);
+
+// Fills in the results that are single numbers.
+void LossSummaryToProto(const LossQuery& query,
+                        const compute::LossSummary& summary,
+                        v1::ComputeLossResponse& response);
+
+}  // namespace lossd::rpc
+
+#endif  // LOSSD_SERVER_RPC_CONVERT_H_

@@ -1,0 +1,110 @@
+#include "server/rpc/errors.h"
+
+#include <fmt/format.h>
+
+#include "server/compute/error.h"
+
+namespace lossd::rpc {
+namespace {
+
+using compute::MakeError;
+
+// Long enough for a balancer to notice, short beside a restart.
+constexpr int kDrainingRetryDelayMs = 200;
+
+}  // namespace
+
+absl::Status OutOfRange(std::string_view field, std::string_view value,
+                        std::string_view want) {
+  return Invalid("OUT_OF_RANGE", field,
+                 fmt::format("{} = {}, want {}", field, value, want),
+                 {{"value", std::string(value)}, {"want", std::string(want)}});
+}
+
+absl::Status Missing(std::string_view field, std::string_view want) {
+  return Invalid("MISSING_FIELD", field,
+                 fmt::format("{}: missing, want {}", field, want),
+                 {{"want", std::string(want)}});
+}
+
+absl::Status Invalid(std::string_view reason, std::string_view field,
+                     std::string_view message, Metadata metadata) {
+  metadata.emplace_back("field", field);
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, message,
+      {std::string(reason), std::string(field), std::move(metadata)});
+}
+
+absl::Status NotBuilt(std::string_view what, std::string_view field) {
+  return MakeError(
+      absl::StatusCode::kUnimplemented,
+      fmt::format("{} is not in this build", what),
+      {"NOT_IN_THIS_BUILD",
+       std::string(field),
+       {{"what", std::string(what)}, {"field", std::string(field)}}});
+}
+
+absl::Status NotAMessage(std::string_view message_type) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument,
+      fmt::format("the bytes are no valid {}", message_type),
+      {"NOT_A_MESSAGE", "", {{"type", std::string(message_type)}}});
+}
+
+absl::Status RequestTooLarge(size_t request_bytes, int64_t max_request_bytes) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      fmt::format("request of {} bytes, this server takes at most {}; send it "
+                  "in chunks by StreamLoss",
+                  request_bytes, max_request_bytes),
+      {"REQUEST_TOO_LARGE",
+       "",
+       {{"request_bytes", std::to_string(request_bytes)},
+        {"max_request_bytes", std::to_string(max_request_bytes)}}});
+}
+
+absl::Status ResponseTooLarge(int64_t response_bytes,
+                              int64_t max_response_bytes) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      fmt::format("response of {} bytes, one message holds at most {}; ask for "
+                  "fewer outputs or send the batch in chunks by StreamLoss",
+                  response_bytes, max_response_bytes),
+      {"RESPONSE_TOO_LARGE",
+       "outputs",
+       {{"response_bytes", std::to_string(response_bytes)},
+        {"max_response_bytes", std::to_string(max_response_bytes)}}});
+}
+
+absl::Status OutOfMemory(size_t request_bytes) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      fmt::format("no memory for a request of {} bytes; send it in chunks by "
+                  "StreamLoss",
+                  request_bytes),
+      {"OUT_OF_MEMORY",
+       "",
+       {{"request_bytes", std::to_string(request_bytes)}}});
+}
+
+absl::Status Draining() {
+  return MakeError(
+      absl::StatusCode::kUnavailable,
+      fmt::format("the server is draining; retry after {} ms",
+                  kDrainingRetryDelayMs),
+      {"DRAINING",
+       "",
+       {{std::string(kRetryDelayKey), std::to_string(kDrainingRetryDelayMs)}}});
+}
+
+absl::Status CallerCancelled() {
+  return MakeError(absl::StatusCode::kCancelled, "the caller went away",
+                   {"CALLER_CANCELLED", "", {}});
+}
+
+absl::Status DeadlinePassed() {
+  return MakeError(absl::StatusCode::kDeadlineExceeded,
+                   "the caller's deadline passed", {"DEADLINE_PASSED", "", {}});
+}
+
+}  // namespace lossd::rpc

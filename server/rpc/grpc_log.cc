@@ -1,0 +1,40 @@
+#include "server/rpc/grpc_log.h"
+
+#include <grpc/support/log.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+namespace lossd::rpc {
+namespace {
+
+thread_local std::string* capture = nullptr;
+
+void Log(gpr_log_func_args* args) {
+  if (capture != nullptr) capture->append(args->message).append("\n");
+  static const bool wanted = std::getenv("GRPC_VERBOSITY") != nullptr;
+  if (wanted) {
+    std::fprintf(stderr, "gRPC %s %s:%d] %s\n",
+                 gpr_log_severity_string(args->severity), args->file,
+                 args->line, args->message);
+  }
+}
+
+}  // namespace
+
+GrpcLogCapture::GrpcLogCapture() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    gpr_set_log_function(Log);
+    // Addresses that were left out of a listen are logged at INFO.
+    if (std::getenv("GRPC_VERBOSITY") == nullptr) {
+      gpr_set_log_verbosity(GPR_LOG_SEVERITY_INFO);
+    }
+  });
+  capture = &text_;
+}
+
+GrpcLogCapture::~GrpcLogCapture() { capture = nullptr; }
+
+}  // namespace lossd::rpc

@@ -1,0 +1,74 @@
+// lossd.v1.LossService: what its methods do with a message's bytes.
+#ifndef LOSSD_SERVER_RPC_LOSS_SERVICE_H_
+#define LOSSD_SERVER_RPC_LOSS_SERVICE_H_
+
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include "absl/status/statusor.h"
+#include "lossd/v1/loss_service.pb.h"
+#include "server/compute/loss.h"
+#include "server/compute/thread_pool.h"
+#include "server/rpc/options.h"
+
+namespace lossd::rpc {
+
+inline constexpr char kServiceName[] = "lossd.v1.LossService";
+
+// Every method is registered as a raw stream in both directions: unary clients
+// cannot tell, the payload stays with the sender until it is read, and
+// reflection lists the service as it would not list a generic one. docs/adr/
+// has the server model's record.
+//
+// Threads: all members may be called from any thread.
+class LossService : public grpc::Service {
+ public:
+  using Stream =
+      grpc::ServerAsyncReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+  // `options.compute_threads` is not looked at: `pool` has as many as it has.
+  LossService(const Options& options, compute::ThreadPool& pool);
+
+  // The RPCs, as the contract has them. `stop_check` is asked between blocks of
+  // rows.
+  absl::StatusOr<v1::ComputeLossResponse> ComputeLoss(
+      const v1::ComputeLossRequest& request,
+      compute::StopCheck stop_check) const;
+  absl::StatusOr<v1::StreamLossResponse> StreamLoss(
+      const v1::StreamLossRequest& request,
+      compute::StopCheck stop_check) const;
+  absl::StatusOr<v1::ComputeHessianVectorProductResponse>
+  ComputeHessianVectorProduct(
+      const v1::ComputeHessianVectorProductRequest& request,
+      compute::StopCheck stop_check) const;
+  absl::StatusOr<v1::GetServerInfoResponse> GetServerInfo(
+      const v1::GetServerInfoRequest& request,
+      compute::StopCheck stop_check) const;
+
+  // The number of methods; they are numbered from 0.
+  static int method_count();
+
+  // Asks gRPC for the next call of `method`: `tag` comes back on `queue`.
+  void RequestCall(int method, grpc::ServerContext* context, Stream* stream,
+                   grpc::ServerCompletionQueue* queue, void* tag);
+
+  // Runs `method` on one message. `request` is emptied as soon as it was
+  // parsed.
+  //
+  // Errors: InvalidArgument: no message of the method's request type.
+  //   ResourceExhausted: no memory. Whatever the RPC returns.
+  absl::StatusOr<grpc::ByteBuffer> Run(int method, grpc::ByteBuffer& request,
+                                       compute::StopCheck stop_check) const;
+
+ private:
+  const int64_t max_request_bytes_;
+  const int64_t memory_budget_bytes_;
+  compute::ThreadPool& pool_;
+};
+
+}  // namespace lossd::rpc
+
+#endif  // LOSSD_SERVER_RPC_LOSS_SERVICE_H_

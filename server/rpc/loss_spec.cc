@@ -1,0 +1,207 @@
+#include "server/rpc/loss_spec.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string>
+
+#include "server/rpc/errors.h"
+#include "server/rpc/tensor.h"
+
+namespace lossd::rpc {
+namespace {
+
+// Checks the options of one loss, one call each, and keeps the first error.
+class OptionChecker {
+ public:
+  OptionChecker(std::string_view loss, int64_t classes)
+      : path_(fmt::format("loss.{}", loss)), classes_(classes) {}
+
+  std::string Path(std::string_view option) const {
+    return fmt::format("{}.{}", path_, option);
+  }
+
+  void InUnitInterval(std::string_view option, double value) {
+    Check(option, value, value >= 0 && value <= 1, "[0, 1]");
+  }
+  void NotNegative(std::string_view option, double value) {
+    Check(option, value, std::isfinite(value) && value >= 0,
+          "a finite number >= 0");
+  }
+  void Positive(std::string_view option, double value) {
+    Check(option, value, std::isfinite(value) && value > 0,
+          "a finite number > 0");
+  }
+  void Finite(std::string_view option, double value) {
+    Check(option, value, std::isfinite(value), "a finite number");
+  }
+  void OneOrTwo(std::string_view option, int32_t value) {
+    Check(option, value, value == 1 || value == 2, "1 or 2");
+  }
+  void PerClass(std::string_view option, const v1::Tensor& tensor) {
+    if (!status_.ok()) return;
+    const absl::StatusOr<TensorView> view =
+        TensorFromProto(tensor, Path(option));
+    if (!view.ok()) {
+      status_ = view.status();
+    } else if (!IsFloat(view->data_type)) {
+      status_ = OutOfRange(Path(option) + ".data_type", NameOf(view->data_type),
+                           "a float type");
+    } else {
+      status_ = CheckShape(*view, Path(option), {classes_});
+    }
+  }
+
+  const absl::Status& status() const { return status_; }
+
+ private:
+  template <typename Value>
+  void Check(std::string_view option, Value value, bool holds,
+             std::string_view want) {
+    if (!status_.ok() || holds) return;
+    status_ = OutOfRange(Path(option), fmt::format("{}", value), want);
+  }
+
+  const std::string path_;
+  const int64_t classes_;
+  absl::Status status_;
+};
+
+absl::Status Check(const v1::SigmoidCrossEntropy& loss, OptionChecker check) {
+  if (loss.has_positive_weights()) {
+    check.PerClass("positive_weights", loss.positive_weights());
+  }
+  check.InUnitInterval("label_smoothing", loss.label_smoothing());
+  return check.status();
+}
+
+absl::Status Check(const v1::NegativeLogLikelihood& loss, OptionChecker check) {
+  if (loss.has_class_weights()) {
+    check.PerClass("class_weights", loss.class_weights());
+  }
+  return check.status();
+}
+
+absl::Status Check(const v1::KlDivergence& loss, OptionChecker check) {
+  if (loss.has_temperature()) check.Positive("temperature", loss.temperature());
+  return check.status();
+}
+
+absl::Status Check(const v1::SoftmaxFocal& loss, OptionChecker check) {
+  if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
+  if (loss.has_class_weights()) {
+    check.PerClass("class_weights", loss.class_weights());
+  }
+  return check.status();
+}
+
+absl::Status Check(const v1::SigmoidFocal& loss, OptionChecker check) {
+  if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
+  if (loss.has_alpha()) check.InUnitInterval("alpha", loss.alpha());
+  return check.status();
+}
+
+absl::Status Check(const v1::MulticlassHinge& loss, OptionChecker check) {
+  if (loss.has_margin()) check.Finite("margin", loss.margin());
+  if (loss.has_power()) check.OneOrTwo("power", loss.power());
+  return check.status();
+}
+
+absl::Status Check(const v1::SquaredError&, const OptionChecker& check) {
+  return check.status();
+}
+
+absl::Status Check(const v1::Huber& loss, OptionChecker check) {
+  if (loss.has_delta()) check.Positive("delta", loss.delta());
+  return check.status();
+}
+
+// A loss of the catalogue without a kernel: its options are held to their
+// ranges all the same.
+template <typename Loss>
+absl::StatusOr<compute::LossSpec> UnbuiltLoss(const Loss& loss,
+                                              std::string_view name,
+                                              int64_t classes,
+                                              Unbuilt& unbuilt) {
+  const absl::Status status = Check(loss, OptionChecker(name, classes));
+  if (!status.ok()) return status;
+  unbuilt.Note(fmt::format("loss \"{}\"", name), fmt::format("loss.{}", name));
+  return compute::LossSpec();
+}
+
+absl::StatusOr<compute::LossSpec> SoftmaxCrossEntropyFromProto(
+    const v1::SoftmaxCrossEntropy& loss, int64_t classes, Unbuilt& unbuilt) {
+  OptionChecker check("softmax_cross_entropy", classes);
+  check.InUnitInterval("label_smoothing", loss.label_smoothing());
+  if (loss.has_class_weights()) {
+    check.PerClass("class_weights", loss.class_weights());
+  }
+  check.NotNegative("z_loss", loss.z_loss());
+  if (loss.has_logit_scale()) check.Finite("logit_scale", loss.logit_scale());
+  if (loss.has_logit_softcap()) {
+    check.Positive("logit_softcap", loss.logit_softcap());
+  }
+  if (!check.status().ok()) return check.status();
+
+  const auto note = [&](std::string_view option) {
+    const std::string path = check.Path(option);
+    unbuilt.Note(fmt::format("option \"{}\"", path), path);
+  };
+  if (loss.label_smoothing() != 0) note("label_smoothing");
+  if (loss.has_class_weights()) note("class_weights");
+  if (loss.z_loss() != 0) note("z_loss");
+  if (loss.has_logit_scale() && loss.logit_scale() != 1) note("logit_scale");
+  if (loss.has_logit_softcap()) note("logit_softcap");
+
+  compute::SoftmaxCrossEntropy spec;
+  if (loss.has_ignore_index()) spec.ignore_index = loss.ignore_index();
+  return spec;
+}
+
+}  // namespace
+
+absl::StatusOr<compute::LossSpec> LossSpecFromProto(const v1::LossSpec& spec,
+                                                    int64_t classes,
+                                                    Unbuilt& unbuilt) {
+  switch (spec.kind_case()) {
+    case v1::LossSpec::kSoftmaxCrossEntropy:
+      return SoftmaxCrossEntropyFromProto(spec.softmax_cross_entropy(), classes,
+                                          unbuilt);
+    case v1::LossSpec::kSigmoidCrossEntropy:
+      return UnbuiltLoss(spec.sigmoid_cross_entropy(), "sigmoid_cross_entropy",
+                         classes, unbuilt);
+    case v1::LossSpec::kNegativeLogLikelihood:
+      return UnbuiltLoss(spec.negative_log_likelihood(),
+                         "negative_log_likelihood", classes, unbuilt);
+    case v1::LossSpec::kKlDivergence:
+      return UnbuiltLoss(spec.kl_divergence(), "kl_divergence", classes,
+                         unbuilt);
+    case v1::LossSpec::kSoftmaxFocal:
+      return UnbuiltLoss(spec.softmax_focal(), "softmax_focal", classes,
+                         unbuilt);
+    case v1::LossSpec::kSigmoidFocal:
+      return UnbuiltLoss(spec.sigmoid_focal(), "sigmoid_focal", classes,
+                         unbuilt);
+    case v1::LossSpec::kMulticlassHinge:
+      return UnbuiltLoss(spec.multiclass_hinge(), "multiclass_hinge", classes,
+                         unbuilt);
+    case v1::LossSpec::kSquaredError:
+      return UnbuiltLoss(spec.squared_error(), "squared_error", classes,
+                         unbuilt);
+    case v1::LossSpec::kHuber:
+      return UnbuiltLoss(spec.huber(), "huber", classes, unbuilt);
+    case v1::LossSpec::KIND_NOT_SET:
+      break;
+  }
+  // A loss of a later contract parses as an unknown field: taking it for the
+  // default loss would be a wrong answer without an error.
+  const auto& unknown = spec.GetReflection()->GetUnknownFields(spec);
+  if (!unknown.empty()) {
+    unbuilt.Note(fmt::format("the loss of LossSpec's field {}",
+                             unknown.field(0).number()),
+                 "loss");
+  }
+  return compute::SoftmaxCrossEntropy();
+}
+
+}  // namespace lossd::rpc

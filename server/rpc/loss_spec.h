@@ -1,0 +1,27 @@
+// The loss of a request and its options.
+#ifndef LOSSD_SERVER_RPC_LOSS_SPEC_H_
+#define LOSSD_SERVER_RPC_LOSS_SPEC_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "lossd/v1/loss_service.pb.h"
+#include "server/compute/loss.h"
+#include "server/rpc/unbuilt.h"
+
+namespace lossd::rpc {
+
+// Converts the loss of a batch of `classes` classes; `spec` with no loss set
+// means softmax_cross_entropy with its defaults.
+//
+// Errors: InvalidArgument: an option not finite or out of its range; a tensor
+//   option of another shape than [classes] or of no float type.
+// A loss or option that this build lacks goes to `unbuilt`; the result is then
+// not to be used.
+absl::StatusOr<compute::LossSpec> LossSpecFromProto(const v1::LossSpec& spec,
+                                                    int64_t classes,
+                                                    Unbuilt& unbuilt);
+
+}  // namespace lossd::rpc
+
+#endif  // LOSSD_SERVER_RPC_LOSS_SPEC_H_

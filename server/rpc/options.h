@@ -1,0 +1,48 @@
+// What can be set on a server.
+#ifndef LOSSD_SERVER_RPC_OPTIONS_H_
+#define LOSSD_SERVER_RPC_OPTIONS_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lossd::rpc {
+
+// gRPC itself refuses, without our details, what is larger than
+// max_request_bytes plus this headroom: as much again, at least 1 MiB and at
+// most 64 MiB.
+constexpr int64_t ReceiveHeadroomBytes(int64_t max_request_bytes) {
+  constexpr int64_t kMiB = 1 << 20;
+  return max_request_bytes < kMiB        ? kMiB
+         : max_request_bytes > 64 * kMiB ? 64 * kMiB
+                                         : max_request_bytes;
+}
+
+// The largest max_request_bytes: gRPC's own limit is an int.
+inline constexpr int64_t kLargestMaxRequestBytes =
+    0x7fffffff - ReceiveHeadroomBytes(0x7fffffff);
+
+inline constexpr int kMaxComputeThreads = 1024;
+
+struct Options {
+  // HOST:PORT or unix:PATH; port 0 picks a free one.
+  std::vector<std::string> listen = {"127.0.0.1:50051"};
+  // Threads that compute, 1 to kMaxComputeThreads; 0: as many as there are CPUs
+  // for this process.
+  int compute_threads = 0;
+  // The largest request taken, 1 to kLargestMaxRequestBytes.
+  int64_t max_request_bytes = int64_t{256} << 20;
+  // Told to clients; 0: not bounded.
+  int64_t memory_budget_bytes = 0;
+  // Drain: how long to go on serving as NOT_SERVING, then how long to wait for
+  // the calls in flight.
+  std::chrono::seconds lame_duck{0};
+  std::chrono::seconds drain{30};
+  // Whether clients may ask for the service's description.
+  bool reflection = true;
+};
+
+}  // namespace lossd::rpc
+
+#endif  // LOSSD_SERVER_RPC_OPTIONS_H_

@@ -1,0 +1,198 @@
+#include "server/rpc/server.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/security/server_credentials.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "server/rpc/cpu_limit.h"
+#include "server/rpc/errors.h"
+#include "server/rpc/grpc_log.h"
+#include "server/rpc/listen.h"
+#include "server/rpc/self_test.h"
+
+namespace lossd::rpc {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One reads a large request off its socket while the other serves small ones.
+constexpr int kPollers = 2;
+
+// A bound on calls per connection, far above what keeps the compute threads
+// busy.
+constexpr int kMaxConcurrentStreams = 1000;
+
+constexpr std::chrono::milliseconds kGiveUpInterval(10);
+
+// The reflection library adds itself to every server of a process that links
+// it.
+class ReflectionOption : public grpc::ServerBuilderOption {
+ public:
+  explicit ReflectionOption(bool wanted) : wanted_(wanted) {}
+
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>*
+                         plugins) override {
+    auto own =
+        std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>();
+    std::erase_if(*plugins, [&](const auto& plugin) {
+      return plugin->name() == own->name();
+    });
+    if (wanted_) plugins->push_back(std::move(own));
+  }
+
+ private:
+  const bool wanted_;
+};
+
+template <typename Value>
+absl::Status CheckRange(std::string_view name, Value value, Value low,
+                        Value high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return OutOfRange(
+      name, std::to_string(value),
+      "[" + std::to_string(low) + ", " + std::to_string(high) + "]");
+}
+
+absl::Status CheckOptions(const Options& options) {
+  absl::Status status =
+      CheckRange("threads", options.compute_threads, 1, kMaxComputeThreads);
+  if (status.ok()) {
+    status = CheckRange("max_request_bytes", options.max_request_bytes,
+                        int64_t{1}, kLargestMaxRequestBytes);
+  }
+  if (options.listen.empty()) status = Missing("listen", "an address");
+  for (const std::string& address : options.listen) {
+    if (status.ok()) status = CheckListenAddress(address);
+  }
+  for (const std::string& address : options.listen) {
+    if (status.ok()) status = CheckNobodyListens(address);
+  }
+  return status;
+}
+
+}  // namespace
+
+Server::Server(Options options)
+    : options_(std::move(options)),
+      pool_(options_.compute_threads),
+      service_(options_, pool_),
+      environment_{service_, pool_, gate_, options_.max_request_bytes} {}
+
+Server::~Server() {
+  if (server_ == nullptr) return;
+  // Cancels what is left and waits for it: the pollers and the pool must still
+  // run.
+  server_->Shutdown(std::chrono::system_clock::now());
+  for (const auto& queue : queues_) queue->Shutdown();
+  for (std::thread& poller : pollers_) poller.join();
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
+  if (options.compute_threads == 0) options.compute_threads = UsableCpus();
+  absl::Status status = CheckOptions(options);
+  if (!status.ok()) return status;
+  std::unique_ptr<Server> server(new Server(std::move(options)));
+  status = RunSelfTest(server->pool_);
+  if (status.ok()) status = server->Listen();
+  if (!status.ok()) return status;
+  grpc::HealthCheckServiceInterface* const health =
+      server->server_->GetHealthCheckService();
+  health->SetServingStatus("", true);
+  health->SetServingStatus(kServiceName, true);
+  for (const auto& queue : server->queues_) server->ServeOn(queue.get());
+  for (const std::string& address : server->addresses_) {
+    spdlog::info("event=listen address={} threads={} kernel={}", address,
+                 server->pool_.threads(), compute::ActiveKernel());
+  }
+  return server;
+}
+
+void Server::Configure(grpc::ServerBuilder& builder) const {
+  builder.SetMaxReceiveMessageSize(
+      static_cast<int>(options_.max_request_bytes +
+                       ReceiveHeadroomBytes(options_.max_request_bytes)));
+  builder.SetMaxSendMessageSize(-1);
+  // Two servers on one port would share its callers without a word.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                             kMaxConcurrentStreams);
+  // The probe widens every call's flow control window to several MiB, read or
+  // not: of 64 messages of 64 MiB that nobody reads it lets in over 1 GiB
+  // instead of 5 MiB. A message that is read gets all the window it needs
+  // without it. docs/adr/0001-server-model.md has the figures.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  // Logits hardly compress, and a small compressed message may hold a huge one.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  // Only reflection is served by gRPC's own threads.
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+  builder.SetOption(std::make_unique<ReflectionOption>(options_.reflection));
+}
+
+absl::Status Server::Listen() {
+  static std::once_flag health_enabled;
+  std::call_once(health_enabled,
+                 [] { grpc::EnableDefaultHealthCheckService(true); });
+  const GrpcLogCapture log;
+  grpc::ServerBuilder builder;
+  Configure(builder);
+  builder.RegisterService(&service_);
+  std::vector<int> ports(options_.listen.size(), 0);
+  for (size_t i = 0; i < ports.size(); ++i) {
+    builder.AddListeningPort(options_.listen[i],
+                             grpc::InsecureServerCredentials(), &ports[i]);
+  }
+  for (int i = 0; i < kPollers; ++i) {
+    queues_.push_back(builder.AddCompletionQueue());
+  }
+  server_ = builder.BuildAndStart();
+  // gRPC stops at the first address that fails and leaves its port at 0.
+  const auto failed = std::find(ports.begin(), ports.end(), 0);
+  if (failed != ports.end()) {
+    return CannotListen(options_.listen[failed - ports.begin()], log.text());
+  }
+  if (SaysAddressInUse(log.text())) {
+    return CannotListen(options_.listen.front(), log.text());
+  }
+  for (size_t i = 0; i < ports.size(); ++i) {
+    addresses_.push_back(BoundAddress(options_.listen[i], ports[i]));
+  }
+  return absl::OkStatus();
+}
+
+void Server::ServeOn(grpc::ServerCompletionQueue* queue) {
+  for (int method = 0; method < LossService::method_count(); ++method) {
+    Call::Request(environment_, method, queue);
+  }
+  pollers_.emplace_back([queue] {
+    void* tag;
+    bool ok;
+    while (queue->Next(&tag, &ok)) Call::HandleEvent(tag, ok);
+  });
+}
+
+bool Server::Drain(const std::function<bool()>& give_up) {
+  spdlog::info("event=drain in_flight={}", gate_.inside());
+  server_->GetHealthCheckService()->SetServingStatus(false);
+  const Clock::time_point lame_duck_end = Clock::now() + options_.lame_duck;
+  bool forced = false;
+  while (Clock::now() < lame_duck_end && !(forced = give_up())) {
+    std::this_thread::sleep_for(kGiveUpInterval);
+  }
+  gate_.Close();
+  const auto patience = forced ? std::chrono::seconds(0) : options_.drain;
+  const bool empty = gate_.WaitUntilEmpty(Clock::now() + patience, give_up);
+  spdlog::info("event=drained left={}", empty ? 0 : gate_.inside());
+  return empty;
+}
+
+}  // namespace lossd::rpc

@@ -1,0 +1,172 @@
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/server.h>
+#include <grpcpp/support/async_stream.h>
+#include <grpcpp/support/async_unary_call.h>
+
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "lossd/v1/loss_service.grpc.pb.h"
+#include "tests/bench/server_model/builder.h"
+#include "tests/bench/server_model/echo_server.h"
+
+namespace lossd::bench {
+namespace {
+
+using grpc::ByteBuffer;
+
+// Calls that wait for a client at any time.
+constexpr int kWaitingCalls = 64;
+
+using UnaryService =
+    v1::LossService::WithRawMethod_ComputeLoss<v1::LossService::Service>;
+
+// The service's path, registered as a bidirectional method: gRPC then hands
+// over the call at its headers and leaves the message to be asked for.
+class BidiService : public grpc::Service {
+ public:
+  BidiService() {
+    AddMethod(new grpc::internal::RpcServiceMethod(
+        kEchoPath, grpc::internal::RpcMethod::BIDI_STREAMING, nullptr));
+    MarkMethodRaw(0);
+  }
+  using grpc::Service::RequestAsyncBidiStreaming;
+};
+
+// What every call needs; outlives the calls.
+struct Rooms {
+  grpc::ServerCompletionQueue* queue;
+  Gate& gate;
+  Worker& worker;
+  UnaryService unary;
+  BidiService bidi;
+};
+
+// A call: deletes itself when its last operation is done.
+class Call {
+ public:
+  virtual ~Call() = default;
+  virtual void Proceed(bool ok) = 0;
+};
+
+class UnaryCall : public Call {
+ public:
+  explicit UnaryCall(Rooms& rooms) : rooms_(rooms), responder_(&context_) {
+    rooms_.unary.RequestComputeLoss(&context_, &message_, &responder_,
+                                    rooms_.queue, rooms_.queue, this);
+  }
+
+  void Proceed(bool ok) override {
+    if (!ok || answered_) {
+      delete this;
+      return;
+    }
+    answered_ = true;
+    new UnaryCall(rooms_);
+    rooms_.gate.WhenOpen([this] {
+      rooms_.worker.Submit(
+          [this] { responder_.Finish(message_, grpc::Status::OK, this); });
+    });
+  }
+
+ private:
+  Rooms& rooms_;
+  grpc::ServerContext context_;
+  ByteBuffer message_;
+  grpc::ServerAsyncResponseWriter<ByteBuffer> responder_;
+  bool answered_ = false;
+};
+
+class BidiCall : public Call {
+ public:
+  explicit BidiCall(Rooms& rooms) : rooms_(rooms), stream_(&context_) {
+    rooms_.bidi.RequestAsyncBidiStreaming(0, &context_, &stream_, rooms_.queue,
+                                          rooms_.queue, this);
+  }
+
+  void Proceed(bool ok) override {
+    if (state_ == State::kRequested && ok) {
+      state_ = State::kReading;
+      new BidiCall(rooms_);
+      rooms_.gate.WhenOpen([this] { stream_.Read(&message_, this); });
+    } else if (state_ == State::kReading) {
+      state_ = State::kAnswered;
+      if (!ok) return stream_.Finish(grpc::Status::CANCELLED, this);
+      rooms_.worker.Submit([this] {
+        stream_.WriteAndFinish(message_, grpc::WriteOptions(), grpc::Status::OK,
+                               this);
+      });
+    } else {
+      delete this;
+    }
+  }
+
+ private:
+  enum class State { kRequested, kReading, kAnswered };
+
+  Rooms& rooms_;
+  grpc::ServerContext context_;
+  ByteBuffer message_;
+  grpc::ServerAsyncReaderWriter<ByteBuffer, ByteBuffer> stream_;
+  State state_ = State::kRequested;
+};
+
+class QueueServer : public EchoServer {
+ public:
+  QueueServer(const ModelConfig& config, Gate& gate, Worker& worker)
+      : rooms_{nullptr, gate, worker, {}, {}} {
+    grpc::ServerBuilder builder;
+    ConfigureBuilder(config, builder, port_);
+    const bool unary = config.model == Model::kQueueUnary;
+    if (unary) {
+      builder.RegisterService(&rooms_.unary);
+    } else {
+      builder.RegisterService(&rooms_.bidi);
+    }
+    queue_ = builder.AddCompletionQueue();
+    rooms_.queue = queue_.get();
+    server_ = builder.BuildAndStart();
+    for (int i = 0; i < kWaitingCalls; ++i) {
+      if (unary) {
+        new UnaryCall(rooms_);
+      } else {
+        new BidiCall(rooms_);
+      }
+    }
+    for (int i = 0; i < config.poll_threads; ++i) {
+      threads_.emplace_back([this] { Poll(); });
+    }
+  }
+
+  ~QueueServer() override {
+    server_->Shutdown();
+    queue_->Shutdown();
+    for (auto& thread : threads_) thread.join();
+  }
+
+  int port() const override { return port_; }
+
+ private:
+  void Poll() {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_->Next(&tag, &ok)) static_cast<Call*>(tag)->Proceed(ok);
+  }
+
+  int port_ = 0;
+  Rooms rooms_;
+  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  std::unique_ptr<grpc::Server> server_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+std::unique_ptr<EchoServer> StartQueueServer(const ModelConfig& config,
+                                             Gate& gate, Worker& worker) {
+  return std::make_unique<QueueServer>(config, gate, worker);
+}
+
+}  // namespace lossd::bench

@@ -1,0 +1,265 @@
+#include "server/rpc/batch.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/rpc/requests.h"
+
+namespace lossd::rpc {
+namespace {
+
+struct Converted {
+  absl::Status status;
+  absl::Status unbuilt;
+  BatchView view;
+};
+
+// `request` must outlive the result.
+Converted Convert(const v1::ComputeLossRequest& request) {
+  Unbuilt unbuilt;
+  const auto view = BatchFromProto(request, unbuilt);
+  return {view.status(), unbuilt.status(), view.ok() ? *view : BatchView()};
+}
+
+void SetRaw(v1::Tensor& tensor, v1::DataType data_type,
+            const std::vector<int64_t>& shape, size_t bytes) {
+  tensor.Clear();
+  tensor.set_data_type(data_type);
+  tensor.mutable_shape()->Add(shape.begin(), shape.end());
+  tensor.set_raw(std::string(bytes, '\0'));
+}
+
+v1::ComputeLossRequest RequestOf(const std::vector<int64_t>& logits_shape,
+                                 const std::vector<int64_t>& labels_shape) {
+  const auto elements = [](const std::vector<int64_t>& shape) {
+    size_t product = 1;
+    for (const int64_t length : shape) product *= length;
+    return product;
+  };
+  v1::ComputeLossRequest request;
+  SetRaw(*request.mutable_logits(), v1::DATA_TYPE_FLOAT32, logits_shape,
+         4 * elements(logits_shape));
+  SetRaw(*request.mutable_labels(), v1::DATA_TYPE_INT32, labels_shape,
+         4 * elements(labels_shape));
+  return request;
+}
+
+TEST(BatchTest, ViewsLogitsAndLabels) {
+  const v1::ComputeLossRequest request = RequestWith();
+  const Converted converted = Convert(request);
+  ASSERT_TRUE(converted.status.ok()) << converted.status;
+  EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
+  const compute::Batch batch = converted.view.batch();
+  EXPECT_EQ(batch.rows, 2);
+  EXPECT_EQ(batch.classes, 3);
+  EXPECT_EQ(batch.logits_type, compute::ElementType::kFloat32);
+  ASSERT_EQ(batch.logits.size(), 1u);
+  EXPECT_EQ(static_cast<const void*>(batch.logits[0].data()),
+            request.logits().float_values().values().data());
+  ASSERT_EQ(batch.labels.size(), 2);
+  EXPECT_EQ(batch.labels[0], 0);
+  EXPECT_EQ(batch.labels[1], 2);
+}
+
+TEST(BatchTest, ReadsInt32Labels) {
+  v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
+  request.mutable_labels()->set_raw(RawBytes<int32_t>({2, -100}));
+  const Converted converted = Convert(request);
+  ASSERT_TRUE(converted.status.ok()) << converted.status;
+  EXPECT_EQ(converted.view.labels[0], 2);
+  EXPECT_EQ(converted.view.labels[1], -100);
+}
+
+TEST(BatchTest, ReadsFloat64Logits) {
+  v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
+  SetRaw(*request.mutable_logits(), v1::DATA_TYPE_FLOAT64, {2, 3}, 48);
+  const Converted converted = Convert(request);
+  ASSERT_TRUE(converted.status.ok()) << converted.status;
+  EXPECT_EQ(converted.view.logits_type, compute::ElementType::kFloat64);
+}
+
+TEST(BatchTest, TakesRankOneAsOneRowWithAScalarLabel) {
+  const v1::ComputeLossRequest request = RequestOf({3}, {});
+  const Converted converted = Convert(request);
+  ASSERT_TRUE(converted.status.ok()) << converted.status;
+  EXPECT_EQ(converted.view.rows, 1);
+  EXPECT_TRUE(converted.view.labels_shape.empty());
+  EXPECT_THAT(Convert(RequestOf({3}, {1})).status,
+              IsInvalid("labels.shape = [1], want []", "labels.shape"));
+}
+
+TEST(BatchTest, TakesAllAxesButTheLastAsRows) {
+  const v1::ComputeLossRequest request = RequestOf({2, 5, 3}, {2, 5});
+  const Converted converted = Convert(request);
+  ASSERT_TRUE(converted.status.ok()) << converted.status;
+  EXPECT_EQ(converted.view.rows, 10);
+  EXPECT_EQ(converted.view.classes, 3);
+  EXPECT_THAT(Convert(RequestOf({2, 5, 3}, {10})).status,
+              IsInvalid("labels.shape = [10], want [2, 5]", "labels.shape"));
+}
+
+TEST(BatchTest, TakesZeroRows) {
+  const v1::ComputeLossRequest request = RequestOf({0, 3}, {0});
+  const Converted converted = Convert(request);
+  ASSERT_TRUE(converted.status.ok()) << converted.status;
+  EXPECT_EQ(converted.view.rows, 0);
+}
+
+TEST(BatchTest, RejectsAnEmptyClassAxis) {
+  EXPECT_TRUE(Convert(RequestOf({2, 1}, {2})).status.ok());
+  EXPECT_THAT(Convert(RequestOf({2, 0}, {2})).status,
+              IsInvalid("logits.shape[1] = 0, want >= 1 (the class axis)",
+                        "logits.shape[1]"));
+}
+
+TEST(BatchTest, RejectsScalarLogits) {
+  EXPECT_THAT(Convert(RequestOf({}, {})).status,
+              IsInvalid("logits.shape = [], want rank >= 1", "logits.shape"));
+}
+
+TEST(BatchTest, RejectsMissingTensors) {
+  EXPECT_THAT(Convert(v1::ComputeLossRequest()).status,
+              IsInvalid("logits: missing, want a tensor", "logits"));
+  v1::ComputeLossRequest request = RequestWith();
+  request.clear_labels();
+  EXPECT_THAT(Convert(request).status,
+              IsInvalid("labels: missing, want a tensor", "labels"));
+}
+
+TEST(BatchTest, TakesTheLastAxisByEitherName) {
+  for (const int axis : {1, -1}) {
+    v1::ComputeLossRequest request = RequestWith();
+    request.set_class_axis(axis);
+    EXPECT_TRUE(Convert(request).status.ok()) << axis;
+    EXPECT_TRUE(Convert(request).unbuilt.ok()) << axis;
+  }
+}
+
+TEST(BatchTest, RejectsAClassAxisOnePastTheRank) {
+  for (const int axis : {2, -3, 2147483647, -2147483647 - 1}) {
+    v1::ComputeLossRequest request = RequestWith();
+    request.set_class_axis(axis);
+    EXPECT_THAT(
+        Convert(request).status,
+        IsInvalid("class_axis = " + std::to_string(axis) + ", want [-2, 2)",
+                  "class_axis"));
+  }
+}
+
+TEST(BatchTest, NamesAClassAxisNotInThisBuild) {
+  for (const int axis : {0, -2}) {
+    v1::ComputeLossRequest request = RequestOf({2, 3}, {3});
+    request.set_class_axis(axis);
+    const Converted converted = Convert(request);
+    EXPECT_TRUE(converted.status.ok()) << converted.status;
+    EXPECT_THAT(converted.unbuilt,
+                IsNotBuilt("a class_axis other than the last is not in this "
+                           "build",
+                           "class_axis"));
+    // The labels' shape follows the axis.
+    request = RequestOf({2, 3}, {2});
+    request.set_class_axis(axis);
+    EXPECT_THAT(Convert(request).status,
+                IsInvalid("labels.shape = [2], want [3]", "labels.shape"));
+  }
+}
+
+TEST(BatchTest, NamesHalfPrecisionLogitsNotInThisBuild) {
+  for (const v1::DataType type :
+       {v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16}) {
+    v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
+    SetRaw(*request.mutable_logits(), type, {2, 3}, 12);
+    const Converted converted = Convert(request);
+    EXPECT_TRUE(converted.status.ok()) << converted.status;
+    EXPECT_THAT(converted.unbuilt,
+                IsNotBuilt("data type " + NameOf(type) +
+                               " of logits is not in this build",
+                           "logits.data_type"));
+  }
+}
+
+TEST(BatchTest, RejectsIntegerLogits) {
+  v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
+  SetRaw(*request.mutable_logits(), v1::DATA_TYPE_INT32, {2, 3}, 24);
+  EXPECT_THAT(Convert(request).status,
+              IsInvalid("logits.data_type = INT32, want a float type",
+                        "logits.data_type"));
+}
+
+TEST(BatchTest, NamesFloatTargetsNotInThisBuild) {
+  v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
+  SetRaw(*request.mutable_labels(), v1::DATA_TYPE_FLOAT32, {2, 3}, 24);
+  const Converted converted = Convert(request);
+  EXPECT_TRUE(converted.status.ok()) << converted.status;
+  EXPECT_THAT(
+      converted.unbuilt,
+      IsNotBuilt("float targets (labels of FLOAT32) is not in this build",
+                 "labels.data_type"));
+  SetRaw(*request.mutable_labels(), v1::DATA_TYPE_FLOAT32, {2}, 8);
+  EXPECT_THAT(Convert(request).status,
+              IsInvalid("labels.shape = [2], want [2, 3]", "labels.shape"));
+}
+
+TEST(BatchTest, NamesRowFactorsNotInThisBuild) {
+  for (const std::string field : {"row_weights", "upstream_gradient"}) {
+    const v1::ComputeLossRequest request =
+        RequestWith(field + "{ shape: 2 float_values { values: [ 1, 1 ] } }");
+    const Converted converted = Convert(request);
+    EXPECT_TRUE(converted.status.ok()) << converted.status;
+    EXPECT_THAT(
+        converted.unbuilt,
+        IsNotBuilt("field \"" + field + "\" is not in this build", field));
+  }
+}
+
+TEST(BatchTest, RejectsRowFactorsOfAnotherShape) {
+  for (const std::string field : {"row_weights", "upstream_gradient"}) {
+    EXPECT_THAT(
+        Convert(
+            RequestWith(field +
+                        "{ shape: 3 float_values { values: [ 1, 1, 1 ] } }"))
+            .status,
+        IsInvalid(field + ".shape = [3], want [2]", field + ".shape"));
+    EXPECT_THAT(Convert(RequestWith(field + "{ shape: 2 int64_values {"
+                                            " values: [ 1, 1 ] } }"))
+                    .status,
+                IsInvalid(field + ".data_type = INT64, want a float type",
+                          field + ".data_type"));
+  }
+}
+
+TEST(BatchTest, TakesOneUpstreamValueForAScalarResultOnly) {
+  const std::string one = "upstream_gradient { float_values { values: 1 } }";
+  EXPECT_TRUE(Convert(RequestWith(one)).status.ok());
+  EXPECT_THAT(Convert(RequestWith(one + "reduction: REDUCTION_NONE")).status,
+              IsInvalid("upstream_gradient.shape = [], want [2]",
+                        "upstream_gradient.shape"));
+}
+
+TEST(BatchTest, TakesTheLogitsTypeForTheGradient) {
+  const Converted converted =
+      Convert(RequestWith("gradient_data_type: DATA_TYPE_FLOAT32"));
+  EXPECT_TRUE(converted.status.ok() && converted.unbuilt.ok());
+}
+
+TEST(BatchTest, NamesAnotherGradientTypeNotInThisBuild) {
+  EXPECT_THAT(
+      Convert(RequestWith("gradient_data_type: DATA_TYPE_FLOAT64")).unbuilt,
+      IsNotBuilt("gradient_data_type FLOAT64 for logits of FLOAT32 is "
+                 "not in this build",
+                 "gradient_data_type"));
+}
+
+TEST(BatchTest, RejectsAGradientTypeThatIsNoFloat) {
+  EXPECT_THAT(
+      Convert(RequestWith("gradient_data_type: DATA_TYPE_INT64")).status,
+      IsInvalid("gradient_data_type = INT64, want a float type",
+                "gradient_data_type"));
+  v1::ComputeLossRequest request = RequestWith();
+  request.set_gradient_data_type(static_cast<v1::DataType>(7));
+  EXPECT_THAT(Convert(request).status,
+              IsInvalid("gradient_data_type = 7, want a known DataType",
+                        "gradient_data_type"));
+}
+
+}  // namespace
+}  // namespace lossd::rpc

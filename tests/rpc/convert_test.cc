@@ -1,0 +1,229 @@
+#include "server/rpc/convert.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/rpc/requests.h"
+
+namespace lossd::rpc {
+namespace {
+
+using ::testing::ElementsAre;
+
+absl::Status StatusOf(const v1::ComputeLossRequest& request) {
+  return LossQueryFromProto(request).status();
+}
+
+compute::LossOptions OptionsOf(const std::string& text) {
+  const auto options = LossOptionsFromProto(RequestWith(text));
+  EXPECT_TRUE(options.ok()) << options.status();
+  return options.value_or(compute::LossOptions());
+}
+
+WantedOutputs WantedOf(const std::string& text) {
+  Unbuilt unbuilt;
+  const auto wanted = WantedOutputsFromProto(RequestWith(text), unbuilt);
+  EXPECT_TRUE(wanted.ok()) << wanted.status();
+  EXPECT_TRUE(unbuilt.status().ok()) << unbuilt.status();
+  return wanted.value_or(WantedOutputs());
+}
+
+TEST(LossOptionsTest, ReadsEveryReduction) {
+  using compute::Reduction;
+  EXPECT_EQ(OptionsOf("").reduction, Reduction::kMean);
+  EXPECT_EQ(OptionsOf("reduction: REDUCTION_MEAN").reduction, Reduction::kMean);
+  EXPECT_EQ(OptionsOf("reduction: REDUCTION_SUM").reduction, Reduction::kSum);
+  EXPECT_EQ(OptionsOf("reduction: REDUCTION_NONE").reduction, Reduction::kNone);
+}
+
+TEST(LossOptionsTest, ReadsEveryNonFinitePolicy) {
+  using compute::NonFinitePolicy;
+  EXPECT_EQ(OptionsOf("").non_finite_policy, NonFinitePolicy::kReject);
+  EXPECT_EQ(OptionsOf("non_finite_policy: NON_FINITE_POLICY_REJECT")
+                .non_finite_policy,
+            NonFinitePolicy::kReject);
+  EXPECT_EQ(OptionsOf("non_finite_policy: NON_FINITE_POLICY_PROPAGATE")
+                .non_finite_policy,
+            NonFinitePolicy::kPropagate);
+}
+
+TEST(LossOptionsTest, RejectsUnknownEnumValues) {
+  v1::ComputeLossRequest request = RequestWith();
+  request.set_reduction(static_cast<v1::Reduction>(4));
+  EXPECT_THAT(StatusOf(request),
+              IsInvalid("reduction = 4, want a known Reduction", "reduction"));
+  request = RequestWith();
+  request.set_non_finite_policy(static_cast<v1::NonFinitePolicy>(-1));
+  EXPECT_THAT(StatusOf(request),
+              IsInvalid("non_finite_policy = -1, want a known NonFinitePolicy",
+                        "non_finite_policy"));
+}
+
+TEST(LossOptionsTest, ReadsTheDivisor) {
+  EXPECT_EQ(OptionsOf("").divisor, std::nullopt);
+  EXPECT_EQ(OptionsOf("divisor: 2.5").divisor, 2.5);
+  EXPECT_EQ(OptionsOf("divisor: 1e-100").divisor, 1e-100);
+  EXPECT_EQ(OptionsOf("divisor: 1e100").divisor, 1e100);
+}
+
+TEST(LossOptionsTest, RejectsADivisorOutOfRange) {
+  for (const std::string value : {"0", "-1", "nan", "inf", "-inf"}) {
+    EXPECT_THAT(
+        StatusOf(RequestWith("divisor: " + value)),
+        IsInvalid("divisor = " + value + ", want [1e-100, 1e+100]", "divisor"));
+  }
+}
+
+TEST(LossOptionsTest, RejectsADivisorWithoutTheMean) {
+  for (const std::string reduction : {"REDUCTION_SUM", "REDUCTION_NONE"}) {
+    EXPECT_THAT(
+        StatusOf(RequestWith("divisor: 2 reduction: " + reduction)),
+        IsInvalid("divisor = 2, want none: it is for the mean", "divisor"));
+  }
+}
+
+TEST(WantedOutputsTest, AreLossAndGradientByDefault) {
+  const WantedOutputs wanted = WantedOf("");
+  EXPECT_TRUE(wanted.loss && wanted.gradient);
+  EXPECT_FALSE(wanted.row_losses || wanted.log_sum_exp || wanted.predictions);
+}
+
+TEST(WantedOutputsTest, AreThoseListedAndNoOthers) {
+  const WantedOutputs loss = WantedOf("outputs: [OUTPUT_LOSS, OUTPUT_LOSS]");
+  EXPECT_TRUE(loss.loss);
+  EXPECT_FALSE(loss.gradient || loss.row_losses || loss.log_sum_exp ||
+               loss.predictions);
+  const WantedOutputs others = WantedOf(
+      "outputs: [OUTPUT_GRADIENT, OUTPUT_ROW_LOSSES, OUTPUT_LOG_SUM_EXP, "
+      "OUTPUT_PREDICTIONS]");
+  EXPECT_FALSE(others.loss);
+  EXPECT_TRUE(others.gradient && others.row_losses && others.log_sum_exp &&
+              others.predictions);
+}
+
+TEST(WantedOutputsTest, RejectUnspecifiedAndUnknownOnes) {
+  EXPECT_THAT(
+      StatusOf(RequestWith("outputs: [OUTPUT_LOSS, OUTPUT_UNSPECIFIED]")),
+      IsInvalid("outputs[1] = OUTPUT_UNSPECIFIED, want an output",
+                "outputs[1]"));
+  v1::ComputeLossRequest request = RequestWith();
+  request.add_outputs(static_cast<v1::Output>(8));
+  EXPECT_THAT(StatusOf(request),
+              IsInvalid("outputs[0] = 8, want a known Output", "outputs[0]"));
+}
+
+TEST(WantedOutputsTest, NameThoseNotInThisBuild) {
+  for (const std::string output :
+       {"OUTPUT_PROBABILITIES", "OUTPUT_LOG_PROBABILITIES"}) {
+    EXPECT_THAT(
+        StatusOf(RequestWith("outputs: " + output)),
+        IsNotBuilt("output " + output + " is not in this build", "outputs[0]"));
+  }
+}
+
+TEST(LossQueryTest, SaysWhatIsWrongBeforeWhatIsMissing) {
+  EXPECT_THAT(StatusOf(RequestWith("outputs: OUTPUT_PROBABILITIES "
+                                   "loss { huber { delta: -1 } }")),
+              IsInvalid("loss.huber.delta = -1, want a finite number > 0",
+                        "loss.huber.delta"));
+}
+
+TEST(LossQueryTest, CarriesEveryPart) {
+  const v1::ComputeLossRequest request = RequestWith(
+      "loss { softmax_cross_entropy { ignore_index: 1 } } "
+      "reduction: REDUCTION_SUM outputs: OUTPUT_LOSS");
+  const auto query = LossQueryFromProto(request);
+  ASSERT_TRUE(query.ok()) << query.status();
+  EXPECT_EQ(std::get<compute::SoftmaxCrossEntropy>(query->spec).ignore_index,
+            1);
+  EXPECT_EQ(query->options.reduction, compute::Reduction::kSum);
+  EXPECT_EQ(query->batch.rows, 2);
+  EXPECT_FALSE(query->wanted.gradient);
+}
+
+TEST(LossOutputsTest, GiveEachTensorItsShapeAndType) {
+  const v1::ComputeLossRequest request = FromText<v1::ComputeLossRequest>(R"(
+      logits { shape: [ 2, 1, 3 ] float_values { values: [ 1, 2, 3, 4, 5, 6 ] } }
+      labels { shape: [ 2, 1 ] int64_values { values: [ 0, 2 ] } }
+      outputs: [ OUTPUT_GRADIENT, OUTPUT_ROW_LOSSES, OUTPUT_LOG_SUM_EXP,
+                 OUTPUT_PREDICTIONS ])");
+  const auto query = LossQueryFromProto(request);
+  ASSERT_TRUE(query.ok()) << query.status();
+  v1::ComputeLossResponse response;
+  const auto outputs = LossOutputsToProto(*query, response);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_EQ(outputs->gradient.size(), 24u);
+  EXPECT_EQ(outputs->row_losses.size(), 8u);
+  EXPECT_EQ(outputs->log_sum_exp.size(), 8u);
+  EXPECT_EQ(outputs->predictions.size(), 16u);
+  EXPECT_EQ(static_cast<const void*>(outputs->gradient.data()),
+            response.gradient().raw().data());
+  EXPECT_THAT(ShapeOf(response.gradient()), ElementsAre(2, 1, 3));
+  EXPECT_THAT(ShapeOf(response.row_losses()), ElementsAre(2, 1));
+  EXPECT_THAT(ShapeOf(response.log_sum_exp()), ElementsAre(2, 1));
+  EXPECT_THAT(ShapeOf(response.predictions()), ElementsAre(2, 1));
+  EXPECT_EQ(response.gradient().data_type(), v1::DATA_TYPE_FLOAT32);
+  EXPECT_EQ(response.predictions().data_type(), v1::DATA_TYPE_INT64);
+}
+
+TEST(LossOutputsTest, AllocateNothingThatIsNotAskedFor) {
+  const v1::ComputeLossRequest request = RequestWith("outputs: OUTPUT_LOSS");
+  const auto query = LossQueryFromProto(request);
+  ASSERT_TRUE(query.ok()) << query.status();
+  v1::ComputeLossResponse response;
+  const auto outputs = LossOutputsToProto(*query, response);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_TRUE(outputs->gradient.empty());
+  EXPECT_FALSE(response.has_gradient() || response.has_row_losses() ||
+               response.has_log_sum_exp() || response.has_predictions());
+}
+
+TEST(LossOutputsTest, RefuseAResponseThatNoMessageHolds) {
+  const v1::ComputeLossRequest request = RequestWith();
+  auto query = LossQueryFromProto(request);
+  ASSERT_TRUE(query.ok()) << query.status();
+  v1::ComputeLossResponse response;
+  // 1024 bytes of overhead, 60 for each of two axes, 24 of gradient.
+  EXPECT_TRUE(LossOutputsToProto(*query, response, 1168).ok());
+  EXPECT_THAT(
+      LossOutputsToProto(*query, response, 1167).status(),
+      IsError(absl::StatusCode::kResourceExhausted,
+              std::string("response of 1168 bytes, one message holds at "
+                          "most 1167; ask for fewer outputs or send the "
+                          "batch in chunks by StreamLoss"),
+              std::string("outputs")));
+  query->wanted.predictions = true;
+  EXPECT_FALSE(LossOutputsToProto(*query, response, 1168).ok());
+}
+
+TEST(LossSummaryTest, FillsTheNumbers) {
+  const v1::ComputeLossRequest request = RequestWith();
+  const auto query = LossQueryFromProto(request);
+  v1::ComputeLossResponse response;
+  LossSummaryToProto(
+      *query, {.loss = 0.5, .row_count = 2, .correct_count = 1, .divisor = 2},
+      response);
+  EXPECT_EQ(response.loss(), 0.5);
+  EXPECT_EQ(response.row_count(), 2);
+  EXPECT_EQ(response.correct_count(), 1);
+  EXPECT_EQ(response.divisor(), 2);
+}
+
+TEST(LossSummaryTest, LeavesOutALossNotComputedOrNotAskedFor) {
+  v1::ComputeLossResponse response;
+  const v1::ComputeLossRequest request = RequestWith();
+  LossSummaryToProto(*LossQueryFromProto(request), {.loss = std::nullopt},
+                     response);
+  EXPECT_FALSE(response.has_loss());
+  const v1::ComputeLossRequest gradient_only =
+      RequestWith("outputs: OUTPUT_GRADIENT");
+  LossSummaryToProto(*LossQueryFromProto(gradient_only), {.loss = 0.5},
+                     response);
+  EXPECT_FALSE(response.has_loss());
+}
+
+}  // namespace
+}  // namespace lossd::rpc

@@ -1,0 +1,200 @@
+#include "server/flags.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace lossd {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class FlagsTest : public testing::Test {
+ protected:
+  ~FlagsTest() override {
+    for (const std::string& name : set_) unsetenv(name.c_str());
+    for (const std::string& file : files_) std::remove(file.c_str());
+  }
+
+  void SetEnvironment(const std::string& name, const std::string& value) {
+    setenv(name.c_str(), value.c_str(), 1);
+    set_.push_back(name);
+  }
+
+  std::string WriteConfig(const std::string& text) {
+    std::string name = testing::TempDir() + "lossd_config_XXXXXX";
+    close(mkstemp(name.data()));
+    std::ofstream(name) << text;
+    files_.push_back(name);
+    return name;
+  }
+
+  static Flags Parse(const std::vector<std::string>& arguments) {
+    std::vector<const char*> argv = {"lossd"};
+    for (const std::string& argument : arguments) {
+      argv.push_back(argument.c_str());
+    }
+    return ParseFlags(static_cast<int>(argv.size()), argv.data());
+  }
+
+  // Parses what must be refused with one line, and returns it.
+  static std::string Refusal(const std::vector<std::string>& arguments) {
+    testing::internal::CaptureStderr();
+    const Flags flags = Parse(arguments);
+    std::string line = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(flags.exit_code, 2) << line;
+    EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1) << line;
+    EXPECT_THAT(line, StartsWith("lossd: "));
+    return line;
+  }
+
+  // As Refusal, of a config file.
+  std::string ConfigRefusal(const std::string& text) {
+    return Refusal({"--config", WriteConfig(text)});
+  }
+
+  std::vector<std::string> set_;
+  std::vector<std::string> files_;
+};
+
+TEST_F(FlagsTest, HaveDefaults) {
+  const Flags flags = Parse({});
+  EXPECT_EQ(flags.exit_code, std::nullopt);
+  EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:50051"));
+  EXPECT_EQ(flags.options.compute_threads, 0);
+  EXPECT_EQ(flags.options.max_request_bytes, 256 << 20);
+  EXPECT_EQ(flags.options.memory_budget_bytes, 0);
+  EXPECT_EQ(flags.options.drain, std::chrono::seconds(30));
+  EXPECT_EQ(flags.options.lame_duck, std::chrono::seconds(0));
+  EXPECT_TRUE(flags.options.reflection);
+}
+
+TEST_F(FlagsTest, ReadTheCommandLine) {
+  const Flags flags = Parse(
+      {"--listen", "127.0.0.1:0", "--listen=unix:/x", "--threads", "3",
+       "--max-request-bytes", "1000", "--memory-budget-bytes", "2000",
+       "--drain-seconds", "4", "--lame-duck-seconds", "5", "--no-reflection"});
+  ASSERT_EQ(flags.exit_code, std::nullopt);
+  EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:0", "unix:/x"));
+  EXPECT_EQ(flags.options.compute_threads, 3);
+  EXPECT_EQ(flags.options.max_request_bytes, 1000);
+  EXPECT_EQ(flags.options.memory_budget_bytes, 2000);
+  EXPECT_EQ(flags.options.drain, std::chrono::seconds(4));
+  EXPECT_EQ(flags.options.lame_duck, std::chrono::seconds(5));
+  EXPECT_FALSE(flags.options.reflection);
+}
+
+TEST_F(FlagsTest, ReadTheEnvironment) {
+  SetEnvironment("LOSSD_LISTEN", "127.0.0.1:0,unix:/x");
+  SetEnvironment("LOSSD_MAX_REQUEST_BYTES", "1000");
+  SetEnvironment("LOSSD_REFLECTION", "false");
+  const Flags flags = Parse({});
+  ASSERT_EQ(flags.exit_code, std::nullopt);
+  EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:0", "unix:/x"));
+  EXPECT_EQ(flags.options.max_request_bytes, 1000);
+  EXPECT_FALSE(flags.options.reflection);
+}
+
+TEST_F(FlagsTest, ReadTheConfigFile) {
+  const Flags flags = Parse({"--config", WriteConfig(R"(
+# as an operator writes it
+listen = ["127.0.0.1:0", "unix:/x"]
+threads = 3
+drain-seconds = 7
+reflection = false
+)")});
+  ASSERT_EQ(flags.exit_code, std::nullopt);
+  EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:0", "unix:/x"));
+  EXPECT_EQ(flags.options.compute_threads, 3);
+  EXPECT_EQ(flags.options.drain, std::chrono::seconds(7));
+  EXPECT_FALSE(flags.options.reflection);
+}
+
+TEST_F(FlagsTest, GoBeforeTheEnvironmentBeforeTheFileBeforeTheDefaults) {
+  const std::string config =
+      WriteConfig("threads = 3\ndrain-seconds = 3\nlame-duck-seconds = 3\n");
+  SetEnvironment("LOSSD_CONFIG", config);
+  SetEnvironment("LOSSD_THREADS", "2");
+  SetEnvironment("LOSSD_DRAIN_SECONDS", "2");
+  const Flags flags = Parse({"--threads", "1"});
+  ASSERT_EQ(flags.exit_code, std::nullopt);
+  EXPECT_EQ(flags.options.compute_threads, 1);
+  EXPECT_EQ(flags.options.drain, std::chrono::seconds(2));
+  EXPECT_EQ(flags.options.lame_duck, std::chrono::seconds(3));
+  EXPECT_EQ(flags.options.max_request_bytes, 256 << 20);
+}
+
+TEST_F(FlagsTest, RefuseUnknownFlagsAndKeys) {
+  EXPECT_THAT(Refusal({"--http-listen", "x"}), HasSubstr("--http-listen"));
+  EXPECT_THAT(Refusal({"extra"}), HasSubstr("extra"));
+  EXPECT_THAT(ConfigRefusal("thread = 3\n"), HasSubstr("\"thread\""));
+  EXPECT_THAT(ConfigRefusal("[section]\nthreads = 3\n"),
+              HasSubstr("\"section\""));
+}
+
+TEST_F(FlagsTest, RefuseAConfigFileThatIsNotThere) {
+  EXPECT_THAT(Refusal({"--config", "/nowhere/lossd.toml"}),
+              HasSubstr("/nowhere/lossd.toml"));
+  SetEnvironment("LOSSD_CONFIG", "/nowhere/lossd.toml");
+  EXPECT_THAT(Refusal({}), HasSubstr("/nowhere/lossd.toml"));
+}
+
+TEST_F(FlagsTest, RefuseBadValuesWhereverTheyComeFrom) {
+  EXPECT_THAT(Refusal({"--threads", "many"}), HasSubstr("--threads"));
+  EXPECT_THAT(Refusal({"--listen", "nowhere"}), HasSubstr("nowhere"));
+  EXPECT_THAT(Refusal({"--listen"}), HasSubstr("--listen"));
+  EXPECT_THAT(ConfigRefusal("threads = many\n"), HasSubstr("threads"));
+  SetEnvironment("LOSSD_THREADS", "many");
+  EXPECT_THAT(Refusal({}), HasSubstr("threads"));
+}
+
+TEST_F(FlagsTest, HoldAtTheirLimitsAndNotPastThem) {
+  EXPECT_EQ(Parse({"--threads", "1024"}).exit_code, std::nullopt);
+  Refusal({"--threads", "1025"});
+  Refusal({"--threads", "-1"});
+  EXPECT_EQ(Parse({"--max-request-bytes", "1"}).exit_code, std::nullopt);
+  Refusal({"--max-request-bytes", "0"});
+  const int64_t most = rpc::kLargestMaxRequestBytes;
+  EXPECT_EQ(most, 0x7fffffff - (int64_t{64} << 20));
+  EXPECT_EQ(Parse({"--max-request-bytes", std::to_string(most)}).exit_code,
+            std::nullopt);
+  Refusal({"--max-request-bytes", std::to_string(most + 1)});
+  EXPECT_EQ(Parse({"--drain-seconds", "86400"}).exit_code, std::nullopt);
+  Refusal({"--drain-seconds", "86401"});
+  Refusal({"--lame-duck-seconds", "86401"});
+  Refusal({"--memory-budget-bytes", "-1"});
+}
+
+TEST_F(FlagsTest, ExplainThemselves) {
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(Parse({"--help"}).exit_code, 0);
+  const std::string help = testing::internal::GetCapturedStdout();
+  for (const std::string word :
+       {"--listen", "--threads", "--max-request-bytes", "268435456",
+        "--memory-budget-bytes", "--drain-seconds", "--lame-duck-seconds",
+        "--no-reflection", "--config", "LOSSD_THREADS", "in seconds",
+        "in bytes"}) {
+    EXPECT_THAT(help, HasSubstr(word));
+  }
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(Parse({"--version"}).exit_code, 0);
+  EXPECT_THAT(testing::internal::GetCapturedStdout(), StartsWith("lossd "));
+}
+
+TEST(ReceiveHeadroomTest, IsAsMuchAgainWithinItsBounds) {
+  EXPECT_EQ(rpc::ReceiveHeadroomBytes(1), 1 << 20);
+  EXPECT_EQ(rpc::ReceiveHeadroomBytes(3 << 20), 3 << 20);
+  EXPECT_EQ(rpc::ReceiveHeadroomBytes(65 << 20), 64 << 20);
+}
+
+}  // namespace
+}  // namespace lossd

@@ -1,0 +1,79 @@
+// Requests written as text, and matchers of errors.
+#ifndef LOSSD_TESTS_RPC_REQUESTS_H_
+#define LOSSD_TESTS_RPC_REQUESTS_H_
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "lossd/v1/loss_service.pb.h"
+#include "server/compute/error.h"
+
+namespace lossd::rpc {
+
+// A message from its text form.
+template <typename Message>
+Message FromText(const std::string& text) {
+  Message message;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message))
+      << text;
+  return message;
+}
+
+// Two rows of three logits and their labels, with `more` fields; `more` may set
+// fields of the tensors again.
+inline v1::ComputeLossRequest RequestWith(const std::string& more = "") {
+  v1::ComputeLossRequest request = FromText<v1::ComputeLossRequest>(R"(
+      logits { shape: [ 2, 3 ] float_values { values: [ 2, 1, 0.1, 0, 0, 0 ] } }
+      labels { shape: 2 int64_values { values: [ 0, 2 ] } })");
+  EXPECT_TRUE(google::protobuf::TextFormat::MergeFromString(more, &request))
+      << more;
+  return request;
+}
+
+template <typename Value>
+std::string RawBytes(const std::vector<Value>& values) {
+  return std::string(reinterpret_cast<const char*>(values.data()),
+                     values.size() * sizeof(Value));
+}
+
+template <typename Value>
+std::vector<Value> ValuesOf(const v1::Tensor& tensor) {
+  EXPECT_EQ(tensor.raw().size() % sizeof(Value), 0u);
+  std::vector<Value> values(tensor.raw().size() / sizeof(Value));
+  std::memcpy(values.data(), tensor.raw().data(), tensor.raw().size());
+  return values;
+}
+
+inline std::vector<int64_t> ShapeOf(const v1::Tensor& tensor) {
+  return {tensor.shape().begin(), tensor.shape().end()};
+}
+
+// An absl::Status of `code` with this message, of `field`'s fault.
+MATCHER_P3(IsError, code, message, field, "") {
+  *result_listener << arg.ToString();
+  return arg.code() == code && arg.message() == message &&
+         compute::DetailsOf(arg).field == field &&
+         !compute::DetailsOf(arg).reason.empty();
+}
+
+template <typename Message, typename Field>
+auto IsInvalid(const Message& message, const Field& field) {
+  return IsError(absl::StatusCode::kInvalidArgument, std::string(message),
+                 std::string(field));
+}
+
+template <typename Message, typename Field>
+auto IsNotBuilt(const Message& message, const Field& field) {
+  return IsError(absl::StatusCode::kUnimplemented, std::string(message),
+                 std::string(field));
+}
+
+}  // namespace lossd::rpc
+
+#endif  // LOSSD_TESTS_RPC_REQUESTS_H_
