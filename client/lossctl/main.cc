@@ -1,0 +1,48 @@
+// lossctl: the command line of lossd.
+
+#include <cstdio>
+#include <exception>
+
+#include "client/lossctl/command.h"
+
+namespace {
+
+int Run(int argc, char** argv) {
+  using namespace lossd::lossctl;  // NOLINT: main's own room
+  CLI::App app("Calls lossd: losses of batched logits and their gradients");
+  CommonFlags common;
+  Command command;
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--target", common.target,
+                 "The server: HOST:PORT or unix:PATH")
+      ->envname("LOSSD_TARGET")
+      ->capture_default_str();
+  app.add_option("--timeout", common.timeout_seconds,
+                 "The most time for the whole command, in seconds")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_flag("--json", common.json, "Print one JSON object");
+  AddCompute(app, common, &command);
+  AddExplain(app, common, &command);
+  AddCheckGradient(app, common, &command);
+  AddInfo(app, common, &command);
+  AddHealth(app, common, &command);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kBadUsage;
+  }
+  return command();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "lossctl: %s\n", error.what());
+    return lossd::lossctl::kFailed;
+  }
+}

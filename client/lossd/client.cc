@@ -1,0 +1,131 @@
+#include "client/lossd/client.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "client/lossd/convert.h"
+#include "client/lossd/retry.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "lossd/v1/loss_service.grpc.pb.h"
+
+namespace lossd {
+namespace {
+
+namespace health_v1 = grpc::health::v1;
+
+std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxSendMessageSize(-1);
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // An http_proxy of the environment is for web pages: not even loopback
+  // targets would be spared.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // A channel answers at once from its last failure until it tries to connect
+  // again, one second later by default: our attempts would not reach a server
+  // that is back.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(std::min(
+                       options.retry.initial_backoff, absl::Seconds(1)))));
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  return grpc::CreateCustomChannel(
+      options.target, grpc::InsecureChannelCredentials(), arguments);
+}
+
+Health HealthFromProto(health_v1::HealthCheckResponse::ServingStatus status) {
+  switch (status) {
+    case health_v1::HealthCheckResponse::SERVING:
+      return Health::kServing;
+    case health_v1::HealthCheckResponse::NOT_SERVING:
+      return Health::kNotServing;
+    default:
+      return Health::kUnknown;
+  }
+}
+
+}  // namespace
+
+struct Client::Impl {
+  explicit Impl(const ClientOptions& options)
+      : options(options),
+        channel(MakeChannel(options)),
+        loss_service(v1::LossService::NewStub(channel)),
+        health_service(health_v1::Health::NewStub(channel)) {}
+
+  const ClientOptions options;
+  const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<v1::LossService::StubInterface> loss_service;
+  const std::unique_ptr<health_v1::Health::StubInterface> health_service;
+};
+
+absl::StatusOr<Client> Client::Connect(const ClientOptions& options) {
+  if (options.target.empty()) {
+    return absl::InvalidArgumentError("the target is empty");
+  }
+  absl::Status status = CheckRetryOptions(options.retry);
+  if (!status.ok()) return status;
+  return Client(std::make_unique<Impl>(options));
+}
+
+Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+Client::~Client() = default;
+
+template <typename T>
+absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<T>& batch, const LossOptions& options, const CallOptions& call,
+    const LossOutputs<T>& outputs) const {
+  v1::ComputeLossRequest request;
+  absl::Status status = LossRequestToProto(batch, options, outputs, &request);
+  if (!status.ok()) return status;
+
+  v1::ComputeLossResponse response;
+  status = CallWithRetries(impl_->options.retry, impl_->options.target,
+                           call.deadline, [&](grpc::ClientContext& context) {
+                             return impl_->loss_service->ComputeLoss(
+                                 &context, request, &response);
+                           });
+  if (!status.ok()) return status;
+  return LossSummaryFromProto(response, outputs);
+}
+
+absl::StatusOr<ServerInfo> Client::GetServerInfo(
+    const CallOptions& call) const {
+  const v1::GetServerInfoRequest request;
+  v1::GetServerInfoResponse response;
+  absl::Status status = CallWithRetries(
+      impl_->options.retry, impl_->options.target, call.deadline,
+      [&](grpc::ClientContext& context) {
+        return impl_->loss_service->GetServerInfo(&context, request, &response);
+      });
+  if (!status.ok()) return status;
+  return ServerInfoFromProto(response);
+}
+
+absl::StatusOr<Health> Client::CheckHealth(const std::string& service,
+                                           const CallOptions& call) const {
+  health_v1::HealthCheckRequest request;
+  request.set_service(service);
+  health_v1::HealthCheckResponse response;
+  absl::Status status = CallWithRetries(
+      {.max_attempts = 1}, impl_->options.target, call.deadline,
+      [&](grpc::ClientContext& context) {
+        return impl_->health_service->Check(&context, request, &response);
+      });
+  if (!status.ok()) return status;
+  return HealthFromProto(response.status());
+}
+
+template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<float>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<float>&) const;
+template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<double>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<double>&) const;
+
+}  // namespace lossd

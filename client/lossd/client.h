@@ -1,0 +1,93 @@
+// The C++ client of lossd. Link lossd::client, include this.
+//
+//   auto client = lossd::Client::Connect({.target = "127.0.0.1:50051"});
+//   std::vector<float> gradient(logits.size());
+//   auto summary = client->ComputeLoss<float>(
+//       {.rows = 32, .classes = 27, .logits = logits, .labels = labels},
+//       {.reduction = lossd::Reduction::kMean},
+//       lossd::CallOptions(absl::Seconds(1)), {.gradient =
+//       absl::MakeSpan(gradient)});
+//   if (!summary.ok()) return summary.status();
+#ifndef LOSSD_CLIENT_LOSSD_CLIENT_H_
+#define LOSSD_CLIENT_LOSSD_CLIENT_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+// As an outside project names them.
+#include "lossd/error.h"    // IWYU pragma: export
+#include "lossd/options.h"  // IWYU pragma: export
+
+namespace lossd {
+
+// The contract's losses by name, for LossOptions::loss.
+std::vector<std::string> LossNames();
+
+// A connection to one lossd (or to several behind one name), made when first
+// used and made again whenever it was lost.
+//
+// Errors, of every call: the server's own, with its message (error.h has its
+//   machine-readable part); Unavailable: no server there, overloaded or
+//   draining, after the attempts that RetryOptions allow; DeadlineExceeded: the
+//   deadline passed. A call never outlives its deadline.
+// Threads: const methods may run at once on any number of threads; each blocks
+//   its own.
+class Client {
+ public:
+  // Makes a client; touches no network yet.
+  // Errors: InvalidArgument: an empty target; a retry option out of its range.
+  static absl::StatusOr<Client> Connect(const ClientOptions& options);
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  // Computes the loss of `batch`, and of `outputs` what is not empty. T is
+  // float or double; results come in the same type.
+  //
+  //   loss = sum_r l_r / D,  l_r = ln(sum_j exp(z_rj)) - z_ry
+  //   gradient_ri = (p_ri - [i = y_r]) / D        D: 1 unless Reduction::kMean
+  //
+  // Shapes: as Batch and LossOutputs say, checked before anything is sent.
+  // Errors: InvalidArgument: a span's size against rows and classes; an unknown
+  //   loss, or one that takes no ignore_index; what the server refuses (label
+  //   range, non-finite logit, divisor): the first offender named.
+  //   ResourceExhausted: more bytes than a message or the server takes.
+  //   Unimplemented: a loss or an output that the server does not have.
+  //   Internal: the answer is not what was asked for. On an error the contents
+  //   of `outputs` are unspecified.
+  // Cost: one copy of the logits and one of each output, beside gRPC's own.
+  template <typename T>
+  absl::StatusOr<LossSummary> ComputeLoss(const Batch<T>& batch,
+                                          const LossOptions& options,
+                                          const CallOptions& call,
+                                          const LossOutputs<T>& outputs) const;
+
+  // Tells what the server is and takes.
+  absl::StatusOr<ServerInfo> GetServerInfo(const CallOptions& call) const;
+
+  // Asks the standard health service about `service`; empty: the server as a
+  // whole. Never retried: that a server cannot be reached is an answer, too.
+  // Errors: NotFound: the server knows no such service.
+  absl::StatusOr<Health> CheckHealth(const std::string& service,
+                                     const CallOptions& call) const;
+
+ private:
+  struct Impl;
+  explicit Client(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+extern template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<float>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<float>&) const;
+extern template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<double>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<double>&) const;
+
+}  // namespace lossd
+
+#endif  // LOSSD_CLIENT_LOSSD_CLIENT_H_

@@ -1,0 +1,54 @@
+#ifndef LOSSD_TESTS_CLIENT_FAKE_SERVER_H_
+#define LOSSD_TESTS_CLIENT_FAKE_SERVER_H_
+
+#include <grpcpp/server.h>
+#include <grpcpp/server_context.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lossd/v1/loss_service.grpc.pb.h"
+
+namespace lossd::testing {
+
+// A server in this process that answers as a test says, well or badly.
+class FakeServer {
+ public:
+  using Handler = std::function<grpc::Status(grpc::ServerContext&,
+                                             const v1::ComputeLossRequest&,
+                                             v1::ComputeLossResponse&)>;
+
+  // Listens at `address`, on a free port by default.
+  explicit FakeServer(Handler handler,
+                      const std::string& address = "127.0.0.1:0");
+  // Ends the calls in flight, too.
+  ~FakeServer();
+
+  const std::string& target() const { return target_; }
+  int calls() const { return service_.calls; }
+  // Sets what the health service says of `service`.
+  void SetServing(const std::string& service, bool serving);
+
+ private:
+  struct Service : v1::LossService::Service {
+    grpc::Status ComputeLoss(grpc::ServerContext* context,
+                             const v1::ComputeLossRequest* request,
+                             v1::ComputeLossResponse* response) override;
+    grpc::Status GetServerInfo(grpc::ServerContext* context,
+                               const v1::GetServerInfoRequest* request,
+                               v1::GetServerInfoResponse* response) override;
+
+    Handler handler;
+    std::atomic<int> calls{0};
+  };
+
+  Service service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string target_;
+};
+
+}  // namespace lossd::testing
+
+#endif  // LOSSD_TESTS_CLIENT_FAKE_SERVER_H_
