@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,13 +40,32 @@ std::vector<T> Values(const v1::Tensor& tensor) {
   return values;
 }
 
-// A server that keeps the last request and answers `response`.
-struct Recorder {
-  v1::ComputeLossRequest request;
-  v1::ComputeLossResponse response;
-  FakeServer server{[this](auto&, const auto& received, auto& answer) {
-    request = received;
-    answer = response;
+// A server that keeps the last request and answers what it was told to. The
+// lock orders the server's threads and the test's, as gRPC does in code that
+// ThreadSanitizer does not see.
+class Recorder {
+ public:
+  std::string target() const { return server_.target(); }
+  FakeServer& server() { return server_; }
+
+  v1::ComputeLossRequest request() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return request_;
+  }
+
+  void Answer(const v1::ComputeLossResponse& response) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    response_ = response;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  v1::ComputeLossRequest request_;    // guarded by mutex_
+  v1::ComputeLossResponse response_;  // guarded by mutex_
+  FakeServer server_{[this](auto&, const auto& request, auto& response) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    request_ = request;
+    response = response_;
     return grpc::Status::OK;
   }};
 };
@@ -58,7 +78,7 @@ const Batch<float> kBatch = {
 TEST(ClientCallTest, SendsTheBatchAndEveryOption) {
   Recorder recorder;
   const auto summary =
-      Connect(recorder.server.target())
+      Connect(recorder.target())
           .ComputeLoss<float>(
               kBatch,
               {.loss = "negative_log_likelihood",
@@ -68,7 +88,7 @@ TEST(ClientCallTest, SendsTheBatchAndEveryOption) {
                .non_finite_policy = NonFinitePolicy::kPropagate},
               Soon(), {});
   ASSERT_TRUE(summary.ok()) << summary.status();
-  const v1::ComputeLossRequest& request = recorder.request;
+  const v1::ComputeLossRequest& request = recorder.request();
   EXPECT_EQ(request.loss().negative_log_likelihood().ignore_index(), -100);
   EXPECT_EQ(request.reduction(), v1::REDUCTION_MEAN);
   EXPECT_EQ(request.divisor(), 7.5);
@@ -84,21 +104,22 @@ TEST(ClientCallTest, SendsTheBatchAndEveryOption) {
 
 TEST(ClientCallTest, LeavesOptionsOutThatWereNotGiven) {
   Recorder recorder;
-  ASSERT_TRUE(Connect(recorder.server.target())
+  ASSERT_TRUE(Connect(recorder.target())
                   .ComputeLoss<float>(kBatch, {.reduction = Reduction::kNone},
                                       Soon(), {})
                   .ok());
-  EXPECT_TRUE(recorder.request.loss().has_softmax_cross_entropy());
+  EXPECT_TRUE(recorder.request().loss().has_softmax_cross_entropy());
   EXPECT_FALSE(
-      recorder.request.loss().softmax_cross_entropy().has_ignore_index());
-  EXPECT_FALSE(recorder.request.has_divisor());
-  EXPECT_EQ(recorder.request.reduction(), v1::REDUCTION_NONE);
-  EXPECT_EQ(recorder.request.non_finite_policy(), v1::NON_FINITE_POLICY_REJECT);
+      recorder.request().loss().softmax_cross_entropy().has_ignore_index());
+  EXPECT_FALSE(recorder.request().has_divisor());
+  EXPECT_EQ(recorder.request().reduction(), v1::REDUCTION_NONE);
+  EXPECT_EQ(recorder.request().non_finite_policy(),
+            v1::NON_FINITE_POLICY_REJECT);
 }
 
 TEST(ClientCallTest, FillsEveryOutput) {
   Recorder recorder;
-  v1::ComputeLossResponse& response = recorder.response;
+  v1::ComputeLossResponse response;
   response.set_loss(0.25);
   response.set_row_count(2);
   response.set_correct_count(1);
@@ -110,11 +131,12 @@ TEST(ClientCallTest, FillsEveryOutput) {
   SetRaw<float>(response.mutable_row_losses(), type, {9, 10});
   SetRaw<float>(response.mutable_log_sum_exp(), type, {11, 12});
   SetRaw<int64_t>(response.mutable_predictions(), v1::DATA_TYPE_INT64, {2, 1});
+  recorder.Answer(response);
   std::vector<float> gradient(6), probabilities(6), log_probabilities(6);
   std::vector<float> row_losses(2), log_sum_exp(2);
   std::vector<int64_t> predictions(2);
   const auto summary =
-      Connect(recorder.server.target())
+      Connect(recorder.target())
           .ComputeLoss<float>(
               kBatch, {}, Soon(),
               {.gradient = absl::MakeSpan(gradient),
@@ -135,7 +157,7 @@ TEST(ClientCallTest, FillsEveryOutput) {
   EXPECT_THAT(log_sum_exp, ElementsAre(11, 12));
   EXPECT_THAT(predictions, ElementsAre(2, 1));
   EXPECT_THAT(
-      recorder.request.outputs(),
+      recorder.request().outputs(),
       ElementsAre(v1::OUTPUT_LOSS, v1::OUTPUT_GRADIENT, v1::OUTPUT_ROW_LOSSES,
                   v1::OUTPUT_LOG_SUM_EXP, v1::OUTPUT_PROBABILITIES,
                   v1::OUTPUT_LOG_PROBABILITIES, v1::OUTPUT_PREDICTIONS));
@@ -143,8 +165,8 @@ TEST(ClientCallTest, FillsEveryOutput) {
 
 TEST(ClientCallTest, HasNoLossWhenTheServerSendsNone) {
   Recorder recorder;
-  const auto summary = Connect(recorder.server.target())
-                           .ComputeLoss<float>(kBatch, {}, Soon(), {});
+  const auto summary =
+      Connect(recorder.target()).ComputeLoss<float>(kBatch, {}, Soon(), {});
   ASSERT_TRUE(summary.ok()) << summary.status();
   EXPECT_FALSE(summary->loss.has_value());
 }
@@ -152,32 +174,34 @@ TEST(ClientCallTest, HasNoLossWhenTheServerSendsNone) {
 TEST(ClientCallTest, SendsABatchOfNoRows) {
   Recorder recorder;
   const auto summary =
-      Connect(recorder.server.target())
+      Connect(recorder.target())
           .ComputeLoss<float>({.rows = 0, .classes = 3}, {}, Soon(), {});
   ASSERT_TRUE(summary.ok()) << summary.status();
-  EXPECT_THAT(recorder.request.logits().shape(), ElementsAre(0, 3));
-  EXPECT_THAT(recorder.request.labels().shape(), ElementsAre(0));
-  EXPECT_EQ(recorder.request.logits().raw(), "");
+  EXPECT_THAT(recorder.request().logits().shape(), ElementsAre(0, 3));
+  EXPECT_THAT(recorder.request().labels().shape(), ElementsAre(0));
+  EXPECT_EQ(recorder.request().logits().raw(), "");
 }
 
 TEST(ClientCallTest, RefusesAnAnswerOfAnotherLengthOrType) {
   Recorder recorder;
   std::vector<float> gradient(6);
-  const Client client = Connect(recorder.server.target());
+  const Client client = Connect(recorder.target());
   const auto compute = [&] {
     return client
         .ComputeLoss<float>(kBatch, {}, Soon(),
                             {.gradient = absl::MakeSpan(gradient)})
         .status();
   };
-  SetRaw<float>(recorder.response.mutable_gradient(), v1::DATA_TYPE_FLOAT32,
+  v1::ComputeLossResponse response;
+  SetRaw<float>(response.mutable_gradient(), v1::DATA_TYPE_FLOAT32,
                 {1, 2, 3, 4, 5});
+  recorder.Answer(response);
   EXPECT_EQ(compute().code(), absl::StatusCode::kInternal);
   EXPECT_THAT(
       std::string(compute().message()),
       HasSubstr("gradient with 20 bytes of DATA_TYPE_FLOAT32, want 24"));
-  SetRaw<double>(recorder.response.mutable_gradient(), v1::DATA_TYPE_FLOAT64,
-                 {1, 2, 3});
+  SetRaw<double>(response.mutable_gradient(), v1::DATA_TYPE_FLOAT64, {1, 2, 3});
+  recorder.Answer(response);
   EXPECT_EQ(compute().code(), absl::StatusCode::kInternal);
 }
 
@@ -227,7 +251,7 @@ TEST(ClientCallTest, ServesManyThreads) {
 TEST(ClientCallTest, GoesPastAnHttpProxy) {
   setenv("http_proxy", "http://127.0.0.1:1", 1);
   Recorder recorder;
-  const absl::Status status = Connect(recorder.server.target())
+  const absl::Status status = Connect(recorder.target())
                                   .ComputeLoss<float>(kBatch, {}, Soon(), {})
                                   .status();
   unsetenv("http_proxy");
@@ -250,7 +274,7 @@ TEST(ClientCallTest, ReachesAUnixSocket) {
 
 TEST(ClientCallTest, TellsWhatTheServerIs) {
   Recorder recorder;
-  const auto info = Connect(recorder.server.target()).GetServerInfo(Soon());
+  const auto info = Connect(recorder.target()).GetServerInfo(Soon());
   ASSERT_TRUE(info.ok()) << info.status();
   EXPECT_EQ(info->version, "1.2.3");
   EXPECT_EQ(info->kernel, "FAKE");
@@ -263,9 +287,9 @@ TEST(ClientCallTest, TellsWhatTheServerIs) {
 
 TEST(ClientCallTest, TellsTheHealthOfEachService) {
   Recorder recorder;
-  recorder.server.SetServing("a", true);
-  recorder.server.SetServing("b", false);
-  const Client client = Connect(recorder.server.target());
+  recorder.server().SetServing("a", true);
+  recorder.server().SetServing("b", false);
+  const Client client = Connect(recorder.target());
   EXPECT_EQ(*client.CheckHealth("a", Soon()), Health::kServing);
   EXPECT_EQ(*client.CheckHealth("b", Soon()), Health::kNotServing);
   EXPECT_EQ(*client.CheckHealth("", Soon()), Health::kServing);
