@@ -161,7 +161,6 @@ int Compute(const CommonFlags& common, const ComputeFlags& flags,
       {.gradient = absl::MakeSpan(gradient),
        .row_losses = absl::MakeSpan(row_losses),
        .log_sum_exp = absl::MakeSpan(log_sum_exp),
-
        .predictions = absl::MakeSpan(predictions)});
   if (!summary.ok()) return Fail(common, summary.status());
 

@@ -30,10 +30,14 @@ Call::Call(const CallEnvironment& environment, int method,
     : environment_(environment),
       method_(method),
       queue_(queue),
-      stream_(&context_) {}
+      stream_(&context_) {
+  environment_.live_calls.fetch_add(1);
+}
 
 Call::~Call() {
   if (inside_) environment_.gate.Leave();
+  std::atomic<int64_t>& live_calls = environment_.live_calls;
+  if (live_calls.fetch_sub(1) == 1) live_calls.notify_all();
 }
 
 void Call::Request(const CallEnvironment& environment, int method,
@@ -72,8 +76,6 @@ void Call::OnRead(bool ok) {
   const absl::Status status = CheckStop();
   if (!status.ok()) return Finish(status);
   if (!ok) {
-    // For a message over gRPC's own limit, too; its RESOURCE_EXHAUSTED has then
-    // gone out already and this status goes nowhere.
     return Finish(
         compute::MakeError(absl::StatusCode::kInvalidArgument,
                            "the call ended without a request message, want one",

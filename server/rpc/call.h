@@ -22,6 +22,8 @@ struct CallEnvironment {
   LossService& service;
   compute::ThreadPool& pool;
   CallGate& gate;
+  // Call objects, those among them that only wait for a caller; 0 notifies.
+  std::atomic<int64_t>& live_calls;
   int64_t max_request_bytes;
 };
 

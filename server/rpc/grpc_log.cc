@@ -14,7 +14,11 @@ thread_local std::string* capture = nullptr;
 void Log(gpr_log_func_args* args) {
   if (capture != nullptr) capture->append(args->message).append("\n");
   static const bool wanted = std::getenv("GRPC_VERBOSITY") != nullptr;
-  if (wanted) {
+  // An error that nobody captures is none that we expect, the last words of an
+  // assertion among them.
+  const bool unexpected =
+      capture == nullptr && args->severity == GPR_LOG_SEVERITY_ERROR;
+  if (wanted || unexpected) {
     std::fprintf(stderr, "gRPC %s %s:%d] %s\n",
                  gpr_log_severity_string(args->severity), args->file,
                  args->line, args->message);

@@ -8,8 +8,8 @@
 namespace lossd::rpc {
 
 // While it lives, collects what gRPC logs on this thread; one at a time. The
-// first one of the process silences gRPC's log for good, unless GRPC_VERBOSITY
-// is set in the environment.
+// first one of the process silences gRPC's log for good, but for errors that
+// are not collected, unless GRPC_VERBOSITY is set in the environment.
 class GrpcLogCapture {
  public:
   GrpcLogCapture();

@@ -9,19 +9,8 @@
 
 namespace lossd::rpc {
 
-// gRPC itself refuses, without our details, what is larger than
-// max_request_bytes plus this headroom: as much again, at least 1 MiB and at
-// most 64 MiB.
-constexpr int64_t ReceiveHeadroomBytes(int64_t max_request_bytes) {
-  constexpr int64_t kMiB = 1 << 20;
-  return max_request_bytes < kMiB        ? kMiB
-         : max_request_bytes > 64 * kMiB ? 64 * kMiB
-                                         : max_request_bytes;
-}
-
-// The largest max_request_bytes: gRPC's own limit is an int.
-inline constexpr int64_t kLargestMaxRequestBytes =
-    0x7fffffff - ReceiveHeadroomBytes(0x7fffffff);
+// The largest max_request_bytes: no protobuf message is larger.
+inline constexpr int64_t kLargestMaxRequestBytes = 0x7fffffff;
 
 inline constexpr int kMaxComputeThreads = 1024;
 

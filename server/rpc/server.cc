@@ -84,13 +84,19 @@ Server::Server(Options options)
     : options_(std::move(options)),
       pool_(options_.compute_threads),
       service_(options_, pool_),
-      environment_{service_, pool_, gate_, options_.max_request_bytes} {}
+      environment_{service_, pool_, gate_, live_calls_,
+                   options_.max_request_bytes} {}
 
 Server::~Server() {
   if (server_ == nullptr) return;
-  // Cancels what is left and waits for it: the pollers and the pool must still
-  // run.
+  // Cancels what is left and waits until gRPC has nothing more to send of it. A
+  // poller may still be about to start a call's last operation, which a queue
+  // that was shut down would answer with abort(): so the queues outlive the
+  // calls.
   server_->Shutdown(std::chrono::system_clock::now());
+  while (const int64_t live_calls = live_calls_.load()) {
+    live_calls_.wait(live_calls);
+  }
   for (const auto& queue : queues_) queue->Shutdown();
   for (std::thread& poller : pollers_) poller.join();
 }
@@ -116,9 +122,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
 }
 
 void Server::Configure(grpc::ServerBuilder& builder) const {
-  builder.SetMaxReceiveMessageSize(
-      static_cast<int>(options_.max_request_bytes +
-                       ReceiveHeadroomBytes(options_.max_request_bytes)));
+  // Call::OnRead holds messages against max_request_bytes, so that every
+  // refusal says the limit and carries details. gRPC's own limit would save no
+  // memory: it, too, is looked at once the whole message is there.
+  builder.SetMaxReceiveMessageSize(-1);
   builder.SetMaxSendMessageSize(-1);
   // Two servers on one port would share its callers without a word.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);

@@ -5,6 +5,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -68,6 +69,7 @@ class Server {
   const Options options_;
   std::vector<std::string> addresses_;
   CallGate gate_;
+  std::atomic<int64_t> live_calls_{0};
   compute::ThreadPool pool_;
   LossService service_;
   const CallEnvironment environment_;

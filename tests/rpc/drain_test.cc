@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -160,6 +161,30 @@ TEST(DrainTest, LeavesThePortToTheNextServer) {
 TEST(DrainTest, IsNotNeededToStop) {
   TestServer server;
   CallInFlight call(server);
+}
+
+// gRPC may be done with calls that our pollers have yet to finish: when the
+// queues were shut down at that moment, it aborted the process.
+TEST(DrainTest, IsNotNeededToStopBesideManyCalls) {
+  constexpr int kServers = 10;
+  constexpr int kCalls = 64;
+  for (int i = 0; i < kServers; ++i) {
+    TestServer server;
+    std::vector<std::unique_ptr<RawCall>> calls;
+    for (int j = 0; j < kCalls; ++j) {
+      calls.push_back(
+          std::make_unique<RawCall>(server.channel(), kComputeLoss));
+    }
+    while (server.server().calls_in_flight() < kCalls) {
+      std::this_thread::yield();
+    }
+    server.Stop();
+    for (const auto& call : calls) {
+      EXPECT_THAT(
+          call->Finish().error_code(),
+          AnyOf(grpc::StatusCode::CANCELLED, grpc::StatusCode::UNAVAILABLE));
+    }
+  }
 }
 
 }  // namespace

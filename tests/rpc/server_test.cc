@@ -215,10 +215,10 @@ TEST(ServerTest, RejectsOptionsOutOfRange) {
   EXPECT_EQ(message_of(options), "threads = 1025, want [1, 1024]");
   options = TestOptions();
   options.max_request_bytes = 0;
-  EXPECT_EQ(message_of(options), "max_request_bytes = 0, want [1, 2080374783]");
+  EXPECT_EQ(message_of(options), "max_request_bytes = 0, want [1, 2147483647]");
   options.max_request_bytes = kLargestMaxRequestBytes + 1;
   EXPECT_EQ(message_of(options),
-            "max_request_bytes = 2080374784, want [1, 2080374783]");
+            "max_request_bytes = 2147483648, want [1, 2147483647]");
   options = TestOptions();
   options.listen = {};
   EXPECT_EQ(message_of(options), "listen: missing, want an address");
