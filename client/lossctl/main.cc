@@ -12,7 +12,8 @@ int Run(int argc, char** argv) {
   CLI::App app("Calls lossd: losses of batched logits and their gradients");
   CommonFlags common;
   Command command;
-  app.require_subcommand(1);
+  // That there is one is looked at last: a misspelt one is named first.
+  app.require_subcommand(0, 1);
   app.fallthrough();
   app.add_option("--target", common.target,
                  "The server: HOST:PORT or unix:PATH")
@@ -30,6 +31,7 @@ int Run(int argc, char** argv) {
   AddHealth(app, common, &command);
   try {
     app.parse(argc, argv);
+    if (!command) throw CLI::RequiredError("A subcommand");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kBadUsage;
   }

@@ -172,6 +172,11 @@ TEST(LossctlTest, EndsWithTwoOnBadUsage) {
   }
 }
 
+TEST(LossctlTest, NamesASubcommandThatThereIsNot) {
+  EXPECT_THAT(Lossctl(kNowhere, {"dance"}).err, HasSubstr("dance"));
+  EXPECT_THAT(Lossctl(kNowhere, {}).err, HasSubstr("A subcommand is required"));
+}
+
 TEST(LossctlTest, HelpsWithZero) {
   const ProcessResult result = RunProcess({LOSSCTL_BINARY, "--help"});
   EXPECT_EQ(result.exit_code, 0);
