@@ -148,12 +148,13 @@ TEST(ServerTest, AnswersManyCallsAtOnce) {
 TEST(ServerTest, ListensOnEveryAddress) {
   const std::string path = UnusedSocketPath();
   Options options = TestOptions();
-  options.listen = {"127.0.0.1:0", "unix:" + path, "localhost:0"};
+  options.listen = {"127.0.0.1:0", "unix:" + path, "127.0.0.2:0"};
   TestServer server(options);
   ASSERT_EQ(server.server().addresses().size(), 3u);
   EXPECT_THAT(server.server().addresses()[0], StartsWith("127.0.0.1:"));
   EXPECT_NE(server.server().addresses()[0], "127.0.0.1:0");
   EXPECT_EQ(server.server().addresses()[1], "unix:" + path);
+  EXPECT_THAT(server.server().addresses()[2], StartsWith("127.0.0.2:"));
   for (const std::string& address : server.server().addresses()) {
     const auto stub = v1::LossService::NewStub(Connect(address));
     grpc::ClientContext context;
