@@ -30,9 +30,7 @@ class NearMiddle {
         mask_(hn::Set(Bits(), ((int64_t{1} << 29) - 1) & ~(2 * window - 1))) {}
 
   HWY_INLINE bool None(VecD g) const {
-    const auto bits = hn::BitCast(Bits(), g);
-    return hn::AllFalse(Bits(), hn::Eq(hn::And(hn::Add(bits, shift_), mask_),
-                                       hn::Zero(Bits())));
+    return AllHaveOneOf(hn::Add(hn::BitCast(Bits(), g), shift_), mask_);
   }
 
  private:
@@ -122,9 +120,7 @@ HWY_INLINE void WriteScaled(const RowTask& task, const double* exps,
                           (kAlignment - past) % kAlignment / sizeof(float));
     if (i > 0) part(0, i);
   }
-  const float* next = reinterpret_cast<const float*>(task.next_logits);
   for (; i + kChunk <= size; i += kChunk) {
-    if (next != nullptr) __builtin_prefetch(next + i, 0, 2);
     if (HWY_UNLIKELY(!writer.template Write<kStream>(i, gradient + i))) {
       redo(i, i + kChunk);
     }

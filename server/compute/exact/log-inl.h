@@ -1,4 +1,4 @@
-// ln(1 + x), fast and exact. Included once per instruction set.
+// Logarithms, fast and exact. Included once per instruction set.
 #if defined(LOSSD_SERVER_COMPUTE_EXACT_LOG_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef LOSSD_SERVER_COMPUTE_EXACT_LOG_INL_H_
 #undef LOSSD_SERVER_COMPUTE_EXACT_LOG_INL_H_
@@ -17,24 +17,19 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
-// ln(1 + x) for finite x >= 0. Not the C library's, whose bits depend on the
-// machine.
-// 1 + x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); with s = f / (2 + f),
+// ln(x + lost x) for finite x > 0, |lost| <= 2^-53. Not the C library's, whose
+// bits depend on the machine.
+// x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); with s = f / (2 + f),
 // ln(1 + f) = 2s + s^3 P(s^2) = f - f^2/2 + s (f^2/2 + s^2 P(s^2)).
 // Accuracy: relative error under 2^-51.
-HWY_INLINE double FastLog1p(double x) {
+HWY_INLINE double FastLog(double x, double lost) {
   constexpr double kP[] = {0x1.5555555555558p-1, 0x1.9999999995273p-2,
                            0x1.2492492dfd86cp-2, 0x1.c71c62d5e53e0p-3,
                            0x1.7462b91b8df65p-3, 0x1.39fdcceb4bb45p-3,
                            0x1.2b5f68a50d903p-3};
   constexpr double kLn2 = 0x1.62e42fefa39efp-1;
   constexpr double kLn2Low = 0x1.abc9e3b39803fp-56;
-  if (x < 0x1p-60) return x;
-  const double one_plus = 1.0 + x;
-  // What the sum above lost, relative to it.
-  const double lost =
-      (x < 1.0 ? x - (one_plus - 1.0) : 1.0 - (one_plus - x)) / one_plus;
-  const auto bits = std::bit_cast<int64_t>(one_plus);
+  const auto bits = std::bit_cast<int64_t>(x);
   // The exponent, and one more from sqrt(2) on.
   const int64_t k = (bits - std::bit_cast<int64_t>(0x1.6a09e667f3bcdp-1)) >> 52;
   const double f = std::bit_cast<double>(bits - (k << 52)) - 1.0;
@@ -48,6 +43,16 @@ HWY_INLINE double FastLog1p(double x) {
   const double exponent = static_cast<double>(k);
   return exponent * kLn2 -
          ((half_square - std::fma(exponent, kLn2Low, tail)) - f);
+}
+
+// ln(1 + x) for finite x >= 0. Accuracy: relative error under 2^-51.
+HWY_INLINE double FastLog1p(double x) {
+  if (x < 0x1p-60) return x;
+  const double one_plus = 1.0 + x;
+  // What the sum above lost, relative to it.
+  const double lost =
+      (x < 1.0 ? x - (one_plus - 1.0) : 1.0 - (one_plus - x)) / one_plus;
+  return FastLog(one_plus, lost);
 }
 
 // ln(1 + x) for 0 <= x.hi <= 2^900, one step of Newton's method from FastLog1p:

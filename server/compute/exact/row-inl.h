@@ -33,28 +33,40 @@ namespace lossd::compute::HWY_NAMESPACE {
 inline constexpr double kMaxAboveOffset = 200.0;
 
 // The relative error of each exponential and of their sum, for logits at most
-// `spread` from the offset. A float32 difference is exact in float64 unless the
-// two differ in size by 2^28; it is rounded then.
-HWY_INLINE double FastError(double spread) {
-  return 0x1p-47 + std::min(spread, -kFastLow) * 0x1.8p-53;
+// `spread` from the offset. With an offset a difference is rounded, too: it is
+// exact in float64 unless the two differ in size by 2^28.
+HWY_INLINE double FastError(double spread, double offset) {
+  const double per_nat = offset == 0.0 ? 0.35 : 1.4;
+  return (18.0 + std::min(spread, -kFastLow) * per_nat) * 0x1p-53;
 }
 
 // An offset from the first chunk: near the maximum for most rows, and found
-// without a pass of its own. The first finite logit; 0 where there is none.
+// without a pass of its own. 0, which spares the subtraction and its rounding,
+// unless the first finite logit is far from it; 0 where there is none.
 HWY_INLINE double OffsetFrom(const float* z, int64_t size) {
   for (int64_t i = 0; i < std::min(size, kChunk); ++i) {
     float logit;
     std::memcpy(&logit, z + i, sizeof(float));
-    if (std::isfinite(logit)) return logit;
+    if (std::isfinite(logit)) {
+      return std::abs(logit) <= 0.5 * kMaxAboveOffset ? 0.0 : logit;
+    }
   }
   return 0.0;
 }
 
+template <bool kKeep>
 HWY_INLINE FastSums SumFast(const RowTask& task, double offset, double* exps) {
   const float* z = reinterpret_cast<const float*>(task.logits);
-  return task.gradient != nullptr
-             ? SumFast<true>(z, task.classes, task.label, offset, exps)
-             : SumFast<false>(z, task.classes, task.label, offset, nullptr);
+  const float* next = reinterpret_cast<const float*>(task.next_logits);
+  return offset == 0.0 ? SumFast<kKeep, false>(z, task.classes, task.label, 0.0,
+                                               exps, next)
+                       : SumFast<kKeep, true>(z, task.classes, task.label,
+                                              offset, exps, next);
+}
+
+HWY_INLINE FastSums SumFast(const RowTask& task, double offset, double* exps) {
+  return task.gradient != nullptr ? SumFast<true>(task, offset, exps)
+                                  : SumFast<false>(task, offset, nullptr);
 }
 
 template <typename T>
@@ -88,12 +100,13 @@ HWY_INLINE void SetFastScalars(const RowTask& task, const FastSums& sums,
                                double offset, double error,
                                Decider<float>& decider, RowResult& result) {
   const auto log_of_sum = [&] {
-    return FastLog1p(std::max(sums.others + sums.label - 1.0, 0.0));
+    return FastLog(sums.others + sums.label, 0.0);
   };
   if (task.wants_log_sum_exp) {
     const double log_sum = log_of_sum();
     const Pair lse = TwoSum(offset, log_sum);
-    const auto rounded = RoundIfCertain(lse, 2 * error + log_sum * 0x1p-50);
+    const auto rounded =
+        RoundIfCertain(lse, 2 * error + std::abs(log_sum) * 0x1p-50);
     result.log_sum_exp = rounded ? *rounded : decider.LogSumExp();
   }
   if (task.label == kNoLabel) return;
@@ -104,8 +117,9 @@ HWY_INLINE void SetFastScalars(const RowTask& task, const FastSums& sums,
   }
   // The quotient may not overflow; far below the offset the sum cannot cancel.
   const double below = offset - z;
-  result.loss = below < 600.0 ? FastLog1p(sums.others / sums.label)
-                              : below + log_of_sum();
+  result.loss = below < 2 * kMaxAboveOffset
+                    ? FastLog1p(sums.others / sums.label)
+                    : below + log_of_sum();
   if (!task.wants_row_loss) return;
   const auto rounded = RoundIfCertain(result.loss, 2 * error + 0x1p-49);
   result.rounded_loss = rounded ? *rounded : decider.Loss();
@@ -133,7 +147,7 @@ HWY_INLINE RowResult ComputeRow(const RowTask& task, RowScratch& scratch,
   result.finite = true;
   const double spread =
       std::max<double>(sums.largest - offset, offset - sums.smallest);
-  const double error = FastError(spread);
+  const double error = FastError(spread, offset);
   Decider<float> decider(task, sums.largest, scratch.slow_paths);
   SetFastScalars(task, sums, offset, error, decider, result);
   SetPrediction(task, sums.largest, result);

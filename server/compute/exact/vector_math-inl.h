@@ -50,6 +50,27 @@ HWY_INLINE VecD LookUp8(const double* table, hn::Vec<Bits> index) {
 #endif
 }
 
+// table[low four bits of index], per lane; `table` has 16 entries, aligned.
+HWY_INLINE VecD LookUp16(const double* table, hn::Vec<Bits> index) {
+  const Doubles d;
+#if HWY_TARGET == HWY_AVX3
+  return VecD{_mm512_permutex2var_pd(hn::Load(d, table).raw, index.raw,
+                                     hn::Load(d, table + 8).raw)};
+#else
+  return hn::GatherIndex(d, table, hn::And(index, hn::Set(Bits(), 15)));
+#endif
+}
+
+// Whether each lane of `a` has one of the bits of `mask`.
+HWY_INLINE bool AllHaveOneOf(hn::Vec<Bits> a, hn::Vec<Bits> mask) {
+#if HWY_TARGET == HWY_AVX3
+  return _mm512_testn_epi64_mask(a.raw, mask.raw) == 0;
+#else
+  const Bits di;
+  return hn::AllFalse(di, hn::Eq(hn::And(a, mask), hn::Zero(di)));
+#endif
+}
+
 // s * u + s, and 0 where x < low; NaN stays NaN.
 HWY_INLINE VecD FusedMulAddSelf(VecD s, VecD u, VecD x, VecD low) {
 #if HWY_TARGET == HWY_AVX3
