@@ -148,9 +148,8 @@ absl::StatusOr<LossSummary> Compute(const SoftmaxCrossEntropy& spec,
       batch.rows == 0 ? 1 : batch.classes * ElementBytes(batch.logits_type);
   const RowSource logits(batch.logits, row_bytes);
   // Where the divisor is 0 every row is ignored and it is not used.
-  const SoftmaxCrossEntropyJob job = {&batch,          &logits,
-                                      &outputs,        spec.ignore_index,
-                                      summary.divisor, pool.threads()};
+  const SoftmaxCrossEntropyJob job = {
+      &batch, &logits, &outputs, spec.ignore_index, summary.divisor, &pool};
   std::vector<double> row_losses(batch.rows);
   const bool reject = options.non_finite_policy == NonFinitePolicy::kReject;
   const int64_t block_rows = std::max<int64_t>(1, kBlockLogits / batch.classes);

@@ -50,6 +50,36 @@ TYPED_TEST(BitsTest, DoNotDependOnThreads) {
   }
 }
 
+// Rows longer than a span, fewer than threads: the threads share each row.
+TYPED_TEST(BitsTest, DoNotDependOnThreadsThatShareARow) {
+  for (int64_t classes : {32767, 32768, 32769, 65536, 200'003}) {
+    for (const TypeParam offset : {0, 500}) {
+      auto batch = DrawBatch<TypeParam>(Distribution::kNormal5, 1, classes, 1);
+      for (TypeParam& logit : batch.logits) logit += offset;
+      RunSettings settings;
+      const LossRun<TypeParam> want = MustRunLoss(batch, settings);
+      for (settings.threads = 2; settings.threads <= 4; ++settings.threads) {
+        EXPECT_TRUE(SameBits(MustRunLoss(batch, settings), want))
+            << classes << " classes, " << settings.threads << " threads";
+      }
+    }
+  }
+}
+
+// Next to a tie no element's rounding is certain: the threads that share the
+// row all ask for the slow way at once.
+TYPED_TEST(BitsTest, DoNotDependOnThreadsThatShareARowOfNearTies) {
+  constexpr int64_t kClasses = 65536;
+  const TestBatch<TypeParam> batch = {
+      1, kClasses, std::vector<TypeParam>(kClasses, TypeParam{3}), {40'000}};
+  RunSettings settings;
+  settings.options.divisor = 1.0 / (1.0 + 0x1p-24);
+  const LossRun<TypeParam> want = MustRunLoss(batch, settings);
+  for (settings.threads = 2; settings.threads <= 4; ++settings.threads) {
+    EXPECT_TRUE(SameBits(MustRunLoss(batch, settings), want));
+  }
+}
+
 TYPED_TEST(BitsTest, DoNotDependOnNeighboursInTheBatch) {
   for (int64_t classes : {1, 3, 17, 64, 1001}) {
     constexpr int64_t kRows = 40;

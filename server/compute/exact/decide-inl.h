@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <optional>
 
 #include "hwy/highway.h"
@@ -34,16 +35,16 @@ static_assert(kCarefulScaleBits == 512);
 template <typename T>
 class Decider {
  public:
-  Decider(const RowTask& task, double max, SlowPaths& slow_paths)
+  Decider(const RowTask& task, double max, RowScratch& scratch)
       : task_(task),
         z_(reinterpret_cast<const T*>(task.logits)),
         max_(max),
-        slow_paths_(slow_paths) {}
+        scratch_(scratch),
+        slow_paths_(scratch.slow_paths) {}
 
   const CarefulSums& careful() {
     if (!careful_) {
-      careful_ = SumCarefully<false>(z_, task_.classes, task_.label, max_,
-                                     nullptr, nullptr);
+      careful_ = SumRowCarefully<false, T>(task_, max_, scratch_);
     }
     return *careful_;
   }
@@ -73,8 +74,10 @@ class Decider {
     return RoundAnyway(Above(0.0, ExactLogSum()));
   }
 
-  // The gradient at `i`, not the label, as a float.
+  // The gradient at `i`, not the label, as a float. Threads: those that share
+  // the row's spans may all call it, and nothing else meanwhile.
   float GradientAt(int64_t i) {
+    const std::lock_guard<std::mutex> lock(mutex_);
     ++slow_paths_.careful;
     const Pair e = CarefulExpAt(i);
     const Pair sum = careful().others + careful().label;
@@ -209,7 +212,9 @@ class Decider {
   const RowTask& task_;
   const T* const z_;
   const double max_;
+  RowScratch& scratch_;
   SlowPaths& slow_paths_;
+  std::mutex mutex_;
   std::optional<CarefulSums> careful_;
   std::optional<ExactSums> exact_;
 };

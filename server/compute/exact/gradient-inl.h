@@ -91,42 +91,53 @@ class ScaledWriter {
   const Uncertain uncertain_;
 };
 
-// Fills the gradient but for the label; the decider gives what is uncertain.
+// Fills gradient[begin .. end) but for the label; the decider gives what is
+// uncertain.
 template <bool kStream, typename Uncertain>
-HWY_INLINE void WriteScaled(const RowTask& task, const double* exps,
-                            double factor, const Uncertain& uncertain,
-                            Decider<float>& decider) {
+HWY_INLINE void WriteSpan(const RowTask& task, int64_t begin, int64_t end,
+                          const double* exps, double factor,
+                          const Uncertain& uncertain, Decider<float>& decider) {
   float* const gradient = reinterpret_cast<float*>(task.gradient);
-  const int64_t size = task.classes;
   const ScaledWriter<Uncertain> writer(exps, factor, uncertain);
-  const auto redo = [&](int64_t i, int64_t end) {
-    for (; i < end; ++i) {
+  const auto redo = [&](int64_t i, int64_t redo_end) {
+    for (; i < redo_end; ++i) {
       if (i == task.label) continue;
       const float exact = decider.GradientAt(i);
       std::memcpy(gradient + i, &exact, sizeof(float));
     }
   };
-  const auto part = [&](int64_t i, int64_t end) HWY_ATTR {
+  const auto part = [&](int64_t i, int64_t part_end) HWY_ATTR {
     float copy[kChunk];
     const bool certain = writer.template Write<false>(i, copy);
-    std::memcpy(gradient + i, copy, (end - i) * sizeof(float));
-    if (!certain) redo(i, end);
+    std::memcpy(gradient + i, copy, (part_end - i) * sizeof(float));
+    if (!certain) redo(i, part_end);
   };
-  int64_t i = 0;
+  int64_t i = begin;
   if constexpr (kStream) {
     constexpr uintptr_t kAlignment = kChunk * sizeof(float);
-    const uintptr_t past = reinterpret_cast<uintptr_t>(gradient) % kAlignment;
-    i = std::min<int64_t>(size,
-                          (kAlignment - past) % kAlignment / sizeof(float));
-    if (i > 0) part(0, i);
+    const uintptr_t past =
+        reinterpret_cast<uintptr_t>(gradient + begin) % kAlignment;
+    const int64_t before = (kAlignment - past) % kAlignment / sizeof(float);
+    i = std::min(end, begin + before);
+    if (i > begin) part(begin, i);
   }
-  for (; i + kChunk <= size; i += kChunk) {
+  for (; i + kChunk <= end; i += kChunk) {
     if (HWY_UNLIKELY(!writer.template Write<kStream>(i, gradient + i))) {
       redo(i, i + kChunk);
     }
   }
-  if (i < size) part(i, size);
+  if (i < end) part(i, end);
   if constexpr (kStream) hwy::FlushStream();
+}
+
+// WriteSpan for the whole row.
+template <bool kStream, typename Uncertain>
+HWY_INLINE void WriteScaled(const RowTask& task, const double* exps,
+                            double factor, const Uncertain& uncertain,
+                            Decider<float>& decider) {
+  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
+    WriteSpan<kStream>(task, begin, end, exps, factor, uncertain, decider);
+  });
 }
 
 // The gradient of a float32 row; `error` is the relative error of each element.
@@ -171,22 +182,22 @@ HWY_INLINE void WriteCarefulGradient(const RowTask& task,
   const Pair scale = Pair{task.numerator, 0.0} / Pair{task.denominator, 0.0};
   const Pair sum = sums.others + sums.label;
   const Pair factor = scale / sum;
-  const VecD high = hn::Set(d, factor.hi);
-  const VecD low = hn::Set(d, factor.lo);
-  for (int64_t i = 0; i < task.classes; i += kChunk) {
-    double last[kChunk];
-    const bool whole = i + kChunk <= task.classes;
-    double* to = whole ? gradient + i : last;
-    for (int64_t v = 0; v < kVectors; ++v) {
-      const VecD e = hn::LoadU(d, exps + i + v * kLanes);
-      const VecD e_low = hn::LoadU(d, exps_low + i + v * kLanes);
-      const VecD small = FusedMulAdd(e_low, high, hn::Mul(e, low));
-      hn::StoreU(FusedMulAdd(e, high, small), d, to + v * kLanes);
+  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
+    const VecD high = hn::Set(d, factor.hi);
+    const VecD low = hn::Set(d, factor.lo);
+    for (int64_t i = begin; i < end; i += kChunk) {
+      double last[kChunk];
+      const bool whole = i + kChunk <= end;
+      double* to = whole ? gradient + i : last;
+      for (int64_t v = 0; v < kVectors; ++v) {
+        const VecD e = hn::LoadU(d, exps + i + v * kLanes);
+        const VecD e_low = hn::LoadU(d, exps_low + i + v * kLanes);
+        const VecD small = FusedMulAdd(e_low, high, hn::Mul(e, low));
+        hn::StoreU(FusedMulAdd(e, high, small), d, to + v * kLanes);
+      }
+      if (!whole) std::memcpy(gradient + i, last, (end - i) * sizeof(double));
     }
-    if (!whole) {
-      std::memcpy(gradient + i, last, (task.classes - i) * sizeof(double));
-    }
-  }
+  });
   // In this order nothing is subnormal before the end.
   const Pair at_label = (scale * sums.others) / sum;
   const double g = 0.0 - (at_label.hi + at_label.lo);

@@ -37,7 +37,7 @@ inline constexpr double kMaxAboveOffset = 200.0;
 // exact in float64 unless the two differ in size by 2^28.
 HWY_INLINE double FastError(double spread, double offset) {
   const double per_nat = offset == 0.0 ? 0.35 : 1.4;
-  return (18.0 + std::min(spread, -kFastLow) * per_nat) * 0x1p-53;
+  return (19.0 + std::min(spread, -kFastLow) * per_nat) * 0x1p-53;
 }
 
 // An offset from the first chunk: near the maximum for most rows, and found
@@ -54,19 +54,14 @@ HWY_INLINE double OffsetFrom(const float* z, int64_t size) {
   return 0.0;
 }
 
-template <bool kKeep>
-HWY_INLINE FastSums SumFast(const RowTask& task, double offset, double* exps) {
-  const float* z = reinterpret_cast<const float*>(task.logits);
-  const float* next = reinterpret_cast<const float*>(task.next_logits);
-  return offset == 0.0 ? SumFast<kKeep, false>(z, task.classes, task.label, 0.0,
-                                               exps, next)
-                       : SumFast<kKeep, true>(z, task.classes, task.label,
-                                              offset, exps, next);
-}
-
-HWY_INLINE FastSums SumFast(const RowTask& task, double offset, double* exps) {
-  return task.gradient != nullptr ? SumFast<true>(task, offset, exps)
-                                  : SumFast<false>(task, offset, nullptr);
+HWY_INLINE FastSums SumRowFast(const RowTask& task, double offset,
+                               RowScratch& scratch) {
+  if (task.gradient == nullptr) {
+    return offset == 0.0 ? SumRowFast<false, false>(task, offset, scratch)
+                         : SumRowFast<false, true>(task, offset, scratch);
+  }
+  return offset == 0.0 ? SumRowFast<true, false>(task, offset, scratch)
+                       : SumRowFast<true, true>(task, offset, scratch);
 }
 
 template <typename T>
@@ -133,26 +128,26 @@ HWY_INLINE RowResult ComputeRow(const RowTask& task, RowScratch& scratch,
       static_cast<int64_t>(scratch.exps.size()) < needed) {
     scratch.exps.resize(needed);
   }
-  double* exps = scratch.exps.data();
   double offset = OffsetFrom(z, task.classes);
-  FastSums sums = SumFast(task, offset, exps);
+  FastSums sums = SumRowFast(task, offset, scratch);
   if (!std::isfinite(sums.others + sums.label) ||
       !(std::abs(sums.largest - offset) <= kMaxAboveOffset)) {
     const RowMaximum<float> max = MaximumOfRow(z, task.classes);
     if (!max.finite) return NonFiniteRow<float>(task);
     offset = max.value;
-    sums = SumFast(task, offset, exps);
+    sums = SumRowFast(task, offset, scratch);
   }
   RowResult result;
   result.finite = true;
   const double spread =
       std::max<double>(sums.largest - offset, offset - sums.smallest);
   const double error = FastError(spread, offset);
-  Decider<float> decider(task, sums.largest, scratch.slow_paths);
+  Decider<float> decider(task, sums.largest, scratch);
   SetFastScalars(task, sums, offset, error, decider, result);
   SetPrediction(task, sums.largest, result);
   if (task.gradient != nullptr) {
-    WriteFastGradient(task, sums, offset, 2 * error + 0x1p-51, exps, decider);
+    WriteFastGradient(task, sums, offset, 2 * error + 0x1p-51,
+                      scratch.exps.data(), decider);
   }
   return result;
 }
@@ -165,17 +160,16 @@ HWY_INLINE RowResult ComputeRow(const RowTask& task, RowScratch& scratch,
   if (!max.finite) return NonFiniteRow<double>(task);
   RowResult result;
   result.finite = true;
-  CarefulSums sums;
   if (task.gradient != nullptr) {
     const size_t needed = task.classes + kChunk;
     if (scratch.exps.size() < needed) scratch.exps.resize(needed);
     if (scratch.exps_low.size() < needed) scratch.exps_low.resize(needed);
-    sums = SumCarefully<true>(z, task.classes, task.label, max.value,
-                              scratch.exps.data(), scratch.exps_low.data());
+    const CarefulSums sums =
+        SumRowCarefully<true, double>(task, max.value, scratch);
     WriteCarefulGradient(task, sums, scratch.exps.data(),
                          scratch.exps_low.data());
   }
-  Decider<double> decider(task, max.value, scratch.slow_paths);
+  Decider<double> decider(task, max.value, scratch);
   if (task.wants_log_sum_exp) result.log_sum_exp = decider.LogSumExp();
   if (task.label != kNoLabel) {
     const double logit = decider.Logit(task.label);

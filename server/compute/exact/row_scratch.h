@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "server/compute/thread_pool.h"
+
 namespace lossd::compute {
 
 // The label of a row that has none: nothing is counted or differentiated.
@@ -27,6 +29,8 @@ struct RowTask {
   bool wants_log_sum_exp = false;
   bool wants_row_loss = false;  // rounded to the logits' type
   bool wants_prediction = false;
+  // Whose idle threads help with a long row; null: none do.
+  ThreadPool* pool = nullptr;
 };
 
 // The results of one row; NaN, all of them, where it is not finite.
@@ -39,6 +43,13 @@ struct RowResult {
   bool correct = false;
   bool finite = false;  // no NaN, no +inf, at least one logit above -inf
 };
+
+// Long rows are worked on in spans of this many elements, which any thread may
+// take; their sums are added in order. Some 15 us of work, and a whole number
+// of chunks.
+inline constexpr int64_t kSpan = 32768;
+
+inline constexpr int64_t kPartialSums = 4;
 
 // How often a rounding was not certain and the next way was taken, for tests.
 struct SlowPaths {
@@ -53,7 +64,15 @@ struct RowScratch {
   std::vector<std::byte> gathered;  // a row that lay in pieces
   std::vector<double> exps;         // one per class, and padding
   std::vector<double> exps_low;
+  std::vector<double> partial_sums;  // of a long row, kPartialSums per span
   SlowPaths slow_paths;
+
+  // Room for kPartialSums of each span of a row.
+  double* PartialSums(int64_t classes) {
+    const size_t needed = (classes + kSpan - 1) / kSpan * kPartialSums;
+    if (partial_sums.size() < needed) partial_sums.resize(needed);
+    return partial_sums.data();
+  }
 
   static RowScratch& OfThisThread() {
     thread_local RowScratch scratch;

@@ -18,7 +18,9 @@
 #include <limits>
 
 #include "hwy/highway.h"
+#include "server/compute/compensated_sum.h"
 #include "server/compute/exact/exp-inl.h"
+#include "server/compute/exact/row_scratch.h"
 #include "server/compute/exact/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -43,6 +45,20 @@ HWY_INLINE void ForEachChunk(const T* z, int64_t begin, int64_t end,
     std::memcpy(last, z + i, (end - i) * sizeof(T));
     chunk(i, last);
   }
+}
+
+// Calls span(begin, end) for every span of the row, on the pool's idle threads,
+// too, where there are several.
+template <typename F>
+HWY_INLINE void ForEachSpan(const RowTask& task, const F& span) {
+  const int64_t size = task.classes;
+  if (size <= kSpan) return span(int64_t{0}, size);
+  const auto body = [&](int64_t i) HWY_ATTR {
+    span(i * kSpan, std::min((i + 1) * kSpan, size));
+  };
+  const int64_t spans = (size + kSpan - 1) / kSpan;
+  if (task.pool != nullptr) return task.pool->ForEachBlock(spans, body);
+  for (int64_t i = 0; i < spans; ++i) body(i);
 }
 
 // All kChunk lanes together, by halving, as the pairs' version below.
@@ -97,7 +113,7 @@ HWY_INLINE bool Holds(int64_t i, int64_t label) {
   return static_cast<uint64_t>(label - i) < static_cast<uint64_t>(kChunk);
 }
 
-// What the fast pass over a row finds out.
+// What the fast pass over a row, or a span of one, finds out.
 struct FastSums {
   double others = 0.0;  // sum of exp(z_j - offset) over j != label
   double label = 0.0;   // exp(z_label - offset); 0 without a label
@@ -179,6 +195,59 @@ HWY_INLINE FastSums SumFast(const float* z, int64_t size, int64_t label,
   return result;
 }
 
+// A row's sums from those of its spans. Accuracy: one more 2^-53.
+class FastTotal {
+ public:
+  HWY_INLINE void Add(const FastSums& sums) {
+    others_.Add(sums.others);
+    total_.label += sums.label;  // 0 in all spans but one
+    total_.largest = std::max(total_.largest, sums.largest);
+    total_.smallest = std::min(total_.smallest, sums.smallest);
+  }
+
+  HWY_INLINE FastSums Total() {
+    total_.others = others_.Total();
+    return total_;
+  }
+
+ private:
+  CompensatedSum others_;
+  FastSums total_ = {0.0, 0.0, -std::numeric_limits<float>::infinity(),
+                     std::numeric_limits<float>::infinity()};
+};
+
+// SumFast for the whole row.
+template <bool kKeep, bool kHasOffset>
+HWY_INLINE FastSums SumRowFast(const RowTask& task, double offset,
+                               RowScratch& scratch) {
+  const float* z = reinterpret_cast<const float*>(task.logits);
+  const float* next = reinterpret_cast<const float*>(task.next_logits);
+  double* exps = kKeep ? scratch.exps.data() : nullptr;
+  const auto sum_span = [&](int64_t begin, int64_t end) HWY_ATTR {
+    return SumFast<kKeep, kHasOffset>(z + begin, end - begin,
+                                      task.label - begin, offset,
+                                      kKeep ? exps + begin : nullptr,
+                                      next != nullptr ? next + begin : nullptr);
+  };
+  if (task.classes <= kSpan) return sum_span(0, task.classes);
+  double* partials = scratch.PartialSums(task.classes);
+  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
+    const FastSums sums = sum_span(begin, end);
+    double* to = partials + begin / kSpan * kPartialSums;
+    to[0] = sums.others;
+    to[1] = sums.label;
+    to[2] = sums.largest;
+    to[3] = sums.smallest;
+  });
+  FastTotal total;
+  for (int64_t begin = 0; begin < task.classes; begin += kSpan) {
+    const double* from = partials + begin / kSpan * kPartialSums;
+    total.Add({from[0], from[1], static_cast<float>(from[2]),
+               static_cast<float>(from[3])});
+  }
+  return total.Total();
+}
+
 // What the careful pass finds out; all times 2^kCarefulScaleBits.
 struct CarefulSums {
   Pair others;
@@ -227,6 +296,33 @@ HWY_NOINLINE CarefulSums SumCarefully(const T* z, int64_t size, int64_t label,
   });
   result.others = SumOfLanes(sums);
   return result;
+}
+
+// SumCarefully for the whole row; with kKeep into the scratch.
+template <bool kKeep, typename T>
+HWY_INLINE CarefulSums SumRowCarefully(const RowTask& task, double max,
+                                       RowScratch& scratch) {
+  const T* z = reinterpret_cast<const T*>(task.logits);
+  double* exps = scratch.exps.data();
+  double* exps_low = scratch.exps_low.data();
+  double* partials = scratch.PartialSums(task.classes);
+  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
+    const CarefulSums sums = SumCarefully<kKeep>(
+        z + begin, end - begin, task.label - begin, max,
+        kKeep ? exps + begin : nullptr, kKeep ? exps_low + begin : nullptr);
+    double* to = partials + begin / kSpan * kPartialSums;
+    to[0] = sums.others.hi;
+    to[1] = sums.others.lo;
+    to[2] = sums.label.hi;
+    to[3] = sums.label.lo;
+  });
+  CarefulSums total;
+  for (int64_t begin = 0; begin < task.classes; begin += kSpan) {
+    const double* from = partials + begin / kSpan * kPartialSums;
+    total.others = total.others + Pair{from[0], from[1]};
+    total.label = total.label + Pair{from[2], from[3]};
+  }
+  return total;
 }
 
 // The sums that decide what is left: those of the logits equal to the maximum,

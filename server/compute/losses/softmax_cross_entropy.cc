@@ -32,7 +32,7 @@ HWY_INLINE const std::byte* NextLogits(const SoftmaxCrossEntropyJob& job,
                                        int64_t row, int64_t first,
                                        int64_t last) {
   int64_t next = row + 1;
-  if (next == last) next += (job.threads - 1) * (last - first);
+  if (next == last) next += (job.pool->threads() - 1) * (last - first);
   return next < job.batch->rows ? job.logits->RowInPlace(next) : nullptr;
 }
 
@@ -48,6 +48,8 @@ SoftmaxCrossEntropyCounts ComputeRows(const SoftmaxCrossEntropyJob& job,
   RowTask task;
   task.classes = job.batch->classes;
   task.denominator = job.divisor;
+  // Rows enough for all threads go one to a thread: nobody waits for anybody.
+  if (job.batch->rows < job.pool->threads()) task.pool = job.pool;
   task.wants_log_sum_exp = !out.log_sum_exp.empty();
   task.wants_row_loss = !out.row_losses.empty();
   task.wants_prediction = !out.predictions.empty();

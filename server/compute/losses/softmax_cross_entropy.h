@@ -15,8 +15,8 @@ struct SoftmaxCrossEntropyJob {
   const RowSource* logits = nullptr;
   const LossOutputs* outputs = nullptr;
   std::optional<int64_t> ignore_index;
-  double divisor = 1.0;  // the gradient is divided by it
-  int threads = 1;       // that share the rows, a block each in turn
+  double divisor = 1.0;        // the gradient is divided by it
+  ThreadPool* pool = nullptr;  // whose threads share the rows, and long rows
 };
 
 // What a run of rows adds up to.
