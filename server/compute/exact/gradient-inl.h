@@ -109,7 +109,7 @@ HWY_INLINE void WriteSpan(const RowTask& task, int64_t begin, int64_t end,
   const auto part = [&](int64_t i, int64_t part_end) HWY_ATTR {
     float copy[kChunk];
     const bool certain = writer.template Write<false>(i, copy);
-    std::memcpy(gradient + i, copy, (part_end - i) * sizeof(float));
+    CopyPart(copy, part_end - i, gradient + i);
     if (!certain) redo(i, part_end);
   };
   int64_t i = begin;

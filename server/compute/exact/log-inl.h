@@ -35,8 +35,12 @@ HWY_INLINE double FastLog(double x, double lost) {
   const double f = std::bit_cast<double>(bits - (k << 52)) - 1.0;
   const double s = f / (2.0 + f);
   const double z = s * s;
-  double p = kP[6];
-  for (int i = 6; i-- > 0;) p = std::fma(p, z, kP[i]);
+  // By Estrin's scheme: short rows wait for it.
+  const double z2 = z * z;
+  const double low = std::fma(std::fma(kP[3], z, kP[2]), z2,  //
+                              std::fma(kP[1], z, kP[0]));
+  const double high = std::fma(kP[6], z2, std::fma(kP[5], z, kP[4]));
+  const double p = std::fma(high, z2 * z2, low);
   const double half_square = 0.5 * f * f;
   const double tail = std::fma(s, half_square + z * p, lost);
   if (k == 0) return f - (half_square - tail);

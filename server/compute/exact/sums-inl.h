@@ -32,6 +32,33 @@ inline constexpr int64_t kVectors = kChunk / kLanes;  // vectors in a chunk
 inline constexpr int64_t kPartChunks = 8;
 inline constexpr int64_t kSliceParts = 4;
 
+// Copies z[0 .. count), count < kChunk, and fills up with -inf.
+template <typename T>
+HWY_INLINE void PadChunk(const T* z, int64_t count, T (&to)[kChunk]) {
+#if HWY_TARGET == HWY_AVX3
+  // Without a call, which a short row would feel; lanes that are not loaded
+  // cannot fault.
+  if constexpr (sizeof(T) == sizeof(float)) {
+    const auto padding = _mm512_set1_ps(-std::numeric_limits<T>::infinity());
+    const auto mask = static_cast<__mmask16>((1u << count) - 1);
+    return _mm512_storeu_ps(to, _mm512_mask_loadu_ps(padding, mask, z));
+  }
+#endif
+  std::fill_n(to, kChunk, -std::numeric_limits<T>::infinity());
+  std::memcpy(to, z, count * sizeof(T));
+}
+
+// Copies from[0 .. count), count <= kChunk.
+HWY_INLINE void CopyPart(const float (&from)[kChunk], int64_t count,
+                         float* to) {
+#if HWY_TARGET == HWY_AVX3
+  const auto mask = static_cast<__mmask16>((1u << count) - 1);
+  _mm512_mask_storeu_ps(to, mask, _mm512_loadu_ps(from));
+#else
+  std::memcpy(to, from, count * sizeof(float));
+#endif
+}
+
 // Calls chunk(i, p) for every chunk of z[0 .. size): p points to its kChunk
 // elements, which are z + i or a padded copy.
 template <typename T, typename F>
@@ -41,8 +68,7 @@ HWY_INLINE void ForEachChunk(const T* z, int64_t begin, int64_t end,
   for (; i + kChunk <= end; i += kChunk) chunk(i, z + i);
   if (i < end) {
     T last[kChunk];
-    std::fill_n(last, kChunk, -std::numeric_limits<T>::infinity());
-    std::memcpy(last, z + i, (end - i) * sizeof(T));
+    PadChunk(z + i, end - i, last);
     chunk(i, last);
   }
 }
@@ -153,17 +179,15 @@ HWY_INLINE FastSums SumFast(const float* z, int64_t size, int64_t label,
       if constexpr (kKeep) hn::StoreU(e[v], d, exps + i + v * kLanes);
       part[v] = hn::Add(part[v], e[v]);
     }
-    if (HWY_LIKELY(p == z + i)) {
-      for (int64_t j = 0; j < kChunk; j += kFloatLanes) {
-        const auto logits = hn::LoadU(df, p + j);
-        largest = hn::Max(largest, logits);
+    for (int64_t j = 0; j < kChunk; j += kFloatLanes) {
+      const auto logits = hn::LoadU(df, p + j);
+      largest = hn::Max(largest, logits);  // which the padding never is
+      if (HWY_LIKELY(i + kChunk <= size)) {
         smallest = hn::Min(smallest, logits);
-      }
-    } else {
-      for (int64_t j = i; j < size; ++j) {
-        const auto logit = hn::Set(df, p[j - i]);
-        largest = hn::Max(largest, logit);
-        smallest = hn::Min(smallest, logit);
+      } else {
+        const int64_t count = std::clamp<int64_t>(size - i - j, 0, kFloatLanes);
+        smallest = hn::IfThenElse(hn::FirstN(df, count),
+                                  hn::Min(smallest, logits), smallest);
       }
     }
   };
