@@ -1,8 +1,11 @@
 // The engine's slow ways, which no batch of ordinary logits takes: rows made so
 // that a gradient lies on, or next to, the middle of two floats. The engine is
 // included for the baseline target, so that its counters can be read.
+#include <algorithm>
 #include <cmath>
+#include <iostream>
 #include <limits>
+#include <random>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -45,6 +48,57 @@ class ExactRowTest : public ::testing::Test {
 
   RowScratch scratch_;
 };
+
+// The bound that the rounding test rests on, against the pair exponential,
+// which is 2^40 times as exact. The bits are the same on every target.
+TEST(FastExpTest, KeepsItsErrorBound) {
+  std::mt19937_64 random(1);
+  double worst = 0.0;  // error over bound
+  for (const double range : {0.03, 1.0, 30.0, 200.0, 700.0}) {
+    std::uniform_real_distribution<double> uniform(-range,
+                                                   std::min(range, 200.0));
+    for (int i = 0; i < 100'000; ++i) {
+      const auto x = static_cast<double>(static_cast<float>(uniform(random)));
+      const double fast = hwy::HWY_NAMESPACE::GetLane(
+          engine::FastExp(hwy::HWY_NAMESPACE::Set(engine::Doubles(), x)));
+      const engine::Pair exact = engine::ExactExp({x, 0.0});
+      const double error = ((fast - exact.hi) - exact.lo) / exact.hi;
+      const double bound = (2.3 + 0.31 * std::abs(x)) * 0x1p-53;
+      worst = std::max(worst, std::abs(error) / bound);
+    }
+  }
+  std::cout << "worst error of the bound " << worst << "\n";
+  EXPECT_LT(worst, 1.0);
+  EXPECT_GT(worst, 0.5) << "the bound could be tighter";
+}
+
+TEST(FastExpTest, IsZeroFarBelowAndKeepsNan) {
+  const auto fast_exp = [](double x) {
+    return hwy::HWY_NAMESPACE::GetLane(
+        engine::FastExp(hwy::HWY_NAMESPACE::Set(engine::Doubles(), x)));
+  };
+  EXPECT_GT(fast_exp(engine::kFastLow), 0.0);
+  EXPECT_EQ(fast_exp(std::nextafter(engine::kFastLow, -1000.0)), 0.0);
+  EXPECT_EQ(fast_exp(-std::numeric_limits<double>::infinity()), 0.0);
+  EXPECT_TRUE(std::isnan(fast_exp(std::numeric_limits<double>::quiet_NaN())));
+}
+
+TEST(FastLogTest, KeepsItsErrorBound) {
+  std::mt19937_64 random(2);
+  std::uniform_real_distribution<double> exponent(-200.0, 200.0);
+  for (int i = 0; i < 20'000; ++i) {
+    // Far from 1, near it, and below it.
+    const double x = i % 2 == 0 ? std::exp(exponent(random))
+                                : 1.0 + exponent(random) * 0x1p-8;
+    const engine::Pair exact =
+        x >= 1.0 ? engine::ExactLog1p({x - 1.0, 0.0})
+                 : -engine::ExactLog1p(engine::Pair{1.0, 0.0} /
+                                           engine::Pair{x, 0.0} -
+                                       engine::Pair{1.0, 0.0});
+    const double error = (engine::FastLog(x, 0.0) - exact.hi) - exact.lo;
+    EXPECT_LE(std::abs(error), std::abs(exact.hi) * 0x1p-51) << x;
+  }
+}
 
 // Half of 1 + k 2^-24 lies between two floats for odd k; ties go to even.
 TEST_F(ExactRowTest, RoundsTiesToEven) {

@@ -140,10 +140,13 @@ HWY_INLINE void WriteScaled(const RowTask& task, const double* exps,
   });
 }
 
-// The gradient of a float32 row; `error` is the relative error of each element.
+// The gradient of a float32 row, from exponentials and sums with these relative
+// errors; three roundings come on top.
 HWY_INLINE void WriteFastGradient(const RowTask& task, const FastSums& sums,
-                                  double offset, double error,
-                                  const double* exps, Decider<float>& decider) {
+                                  double offset, double exp_error,
+                                  double sum_error, const double* exps,
+                                  Decider<float>& decider) {
+  const double error = exp_error + sum_error + 0x1p-51;
   const double sum = sums.others + sums.label;
   const double scale = task.numerator / task.denominator;
   const double factor = scale / sum;
@@ -165,7 +168,7 @@ HWY_INLINE void WriteFastGradient(const RowTask& task, const FastSums& sums,
     WriteScaled<false>(task, exps, factor, EndsDiffer(error), decider);
   }
   const double g = (0.0 - sums.others) / sum * scale;
-  const auto rounded = RoundIfCertain(g, error);
+  const auto rounded = RoundIfCertain(g, 2 * sum_error + 0x1p-51);
   const float at_label = rounded ? *rounded : decider.GradientAtLabel();
   std::memcpy(task.gradient + task.label * sizeof(float), &at_label,
               sizeof(float));
