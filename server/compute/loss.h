@@ -113,8 +113,8 @@ absl::Status CheckLossOptions(const LossOptions& options);
 // the computation and is returned.
 using StopCheck = absl::FunctionRef<absl::Status()>;
 
-// Computes `spec` for every row of `batch`; rows are shared out over `pool`, and
-// so are parts of long rows where there are fewer rows than threads.
+// Computes `spec` for every row of `batch`; rows are shared out over `pool`,
+// and so are parts of long rows where there are fewer rows than threads.
 //
 //   loss_r = ln(sum_j exp(z_rj)) - z_ry        gradient_ri = p_ri - [i = y_r]
 //

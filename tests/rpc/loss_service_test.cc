@@ -14,26 +14,9 @@ class LossServiceTest : public testing::Test {
   const LossService service_{Options(), pool_};
 };
 
-// Enough rows for several blocks, whatever a block is.
-v1::ComputeLossRequest LargeRequest() {
-  constexpr int64_t kRows = 4096;
-  constexpr int64_t kClasses = 256;
-  v1::ComputeLossRequest request;
-  v1::Tensor& logits = *request.mutable_logits();
-  logits.set_data_type(v1::DATA_TYPE_FLOAT32);
-  logits.add_shape(kRows);
-  logits.add_shape(kClasses);
-  logits.set_raw(std::string(kRows * kClasses * sizeof(float), '\0'));
-  v1::Tensor& labels = *request.mutable_labels();
-  labels.set_data_type(v1::DATA_TYPE_INT32);
-  labels.add_shape(kRows);
-  labels.set_raw(std::string(kRows * sizeof(int32_t), '\0'));
-  return request;
-}
-
 TEST_F(LossServiceTest, StopsBetweenBlocksWhenTheCallerIsGone) {
   std::atomic<int> asked{0};
-  const auto response = service_.ComputeLoss(LargeRequest(), [&] {
+  const auto response = service_.ComputeLoss(ZerosRequest(4096, 256), [&] {
     return ++asked < 3 ? absl::OkStatus() : CallerCancelled();
   });
   EXPECT_EQ(response.status().code(), absl::StatusCode::kCancelled);
@@ -42,7 +25,7 @@ TEST_F(LossServiceTest, StopsBetweenBlocksWhenTheCallerIsGone) {
 
 TEST_F(LossServiceTest, StopsBetweenBlocksWhenTheDeadlinePasses) {
   std::atomic<int> asked{0};
-  const auto response = service_.ComputeLoss(LargeRequest(), [&] {
+  const auto response = service_.ComputeLoss(ZerosRequest(4096, 256), [&] {
     return ++asked < 3 ? absl::OkStatus() : DeadlinePassed();
   });
   EXPECT_EQ(response.status().code(), absl::StatusCode::kDeadlineExceeded);

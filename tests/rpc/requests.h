@@ -36,6 +36,21 @@ inline v1::ComputeLossRequest RequestWith(const std::string& more = "") {
   return request;
 }
 
+// `rows` of as many zero logits as `classes`, all with label 0.
+inline v1::ComputeLossRequest ZerosRequest(int64_t rows, int64_t classes) {
+  v1::ComputeLossRequest request;
+  v1::Tensor& logits = *request.mutable_logits();
+  logits.set_data_type(v1::DATA_TYPE_FLOAT32);
+  logits.add_shape(rows);
+  logits.add_shape(classes);
+  logits.set_raw(std::string(rows * classes * sizeof(float), '\0'));
+  v1::Tensor& labels = *request.mutable_labels();
+  labels.set_data_type(v1::DATA_TYPE_INT32);
+  labels.add_shape(rows);
+  labels.set_raw(std::string(rows * sizeof(int32_t), '\0'));
+  return request;
+}
+
 template <typename Value>
 std::string RawBytes(const std::vector<Value>& values) {
   return std::string(reinterpret_cast<const char*>(values.data()),

@@ -19,22 +19,6 @@ using ::testing::Pair;
 
 constexpr char kComputeLoss[] = "/lossd.v1.LossService/ComputeLoss";
 
-v1::ComputeLossRequest LargeRequest() {
-  constexpr int64_t kRows = 4096;
-  constexpr int64_t kClasses = 1024;
-  v1::ComputeLossRequest request;
-  v1::Tensor& logits = *request.mutable_logits();
-  logits.set_data_type(v1::DATA_TYPE_FLOAT32);
-  logits.add_shape(kRows);
-  logits.add_shape(kClasses);
-  logits.set_raw(std::string(kRows * kClasses * sizeof(float), '\0'));
-  v1::Tensor& labels = *request.mutable_labels();
-  labels.set_data_type(v1::DATA_TYPE_INT32);
-  labels.add_shape(kRows);
-  labels.set_raw(std::string(kRows * sizeof(int32_t), '\0'));
-  return request;
-}
-
 Options OptionsWithLimit(int64_t max_request_bytes) {
   Options options = TestOptions();
   options.max_request_bytes = max_request_bytes;
@@ -111,7 +95,7 @@ TEST(DeadlineTest, EndsACallWhoseMessageDoesNotCome) {
 
 TEST(DeadlineTest, PassesWhereTheComputationTakesLonger) {
   TestServer server;
-  const v1::ComputeLossRequest request = LargeRequest();
+  const v1::ComputeLossRequest request = ZerosRequest(4096, 1024);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() +
                        std::chrono::milliseconds(1));
@@ -127,7 +111,7 @@ TEST(CancellationTest, FreesTheThreadsForOtherCalls) {
   Options options = TestOptions();
   options.compute_threads = 1;
   TestServer server(options);
-  const v1::ComputeLossRequest request = LargeRequest();
+  const v1::ComputeLossRequest request = ZerosRequest(4096, 1024);
   grpc::CompletionQueue queue;
   struct Pending {
     grpc::ClientContext context;

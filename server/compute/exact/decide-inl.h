@@ -17,7 +17,7 @@
 #include "server/compute/exact/log-inl.h"
 #include "server/compute/exact/rounding-inl.h"
 #include "server/compute/exact/row_scratch.h"
-#include "server/compute/exact/sums-inl.h"
+#include "server/compute/exact/slow_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {

@@ -15,7 +15,9 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "server/compute/exact/chunks-inl.h"
 #include "server/compute/exact/decide-inl.h"
+#include "server/compute/exact/fast_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {

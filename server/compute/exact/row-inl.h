@@ -21,8 +21,11 @@
 
 #include "hwy/highway.h"
 #include "server/compute/exact/decide-inl.h"
+#include "server/compute/exact/fast_sums-inl.h"
 #include "server/compute/exact/gradient-inl.h"
+#include "server/compute/exact/log-inl.h"
 #include "server/compute/exact/search-inl.h"
+#include "server/compute/exact/slow_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {

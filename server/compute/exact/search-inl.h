@@ -12,7 +12,7 @@
 #include <limits>
 
 #include "hwy/highway.h"
-#include "server/compute/exact/sums-inl.h"
+#include "server/compute/exact/chunks-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
