@@ -154,6 +154,31 @@ TEST_F(ExactRowTest, FindsAnOffsetAgain) {
   ExpectExact(masked, 31, 1.0);
 }
 
+// Around the limits up to which no offset is used, the maximum may lie from the
+// offset, and the loss is made from a quotient.
+TEST_F(ExactRowTest, IsExactAroundItsLimits) {
+  for (const float first : {100.0f, 100.5f, -100.0f, -100.5f}) {
+    for (const float max : {199.5f, 200.0f, 200.5f, -199.5f, -200.5f}) {
+      ExpectExact({first, max, max - 1, -250}, 0, 1.0);
+      ExpectExact({first, max, max - 1, -250}, 1, 1.0);
+    }
+  }
+  for (const float label : {-399.0f, -400.0f, -400.5f, -598.0f, -709.0f}) {
+    ExpectExact({1, label}, 1, 1.0);
+    ExpectExact({99, 199, label, 198}, 2, 1.0);
+    ExpectExact({-99, -199, label, -198}, 2, 1.0);
+  }
+}
+
+// A sum of exponentials near 1: its logarithm cancels unless taken near 1.
+TEST_F(ExactRowTest, IsExactWhereLogSumExpIsNearZero) {
+  const float half = -0.6931472f;
+  ExpectExact({half, half}, 0, 1.0);
+  ExpectExact({half, std::nextafter(half, 0.0f)}, 1, 1.0);
+  ExpectExact({0, -30}, 0, 1.0);
+  ExpectExact({-1e-6f, -14}, 0, 1.0);
+}
+
 // Results below 2^-126, zero included, round once, too.
 TEST_F(ExactRowTest, RoundsSubnormalResultsOnce) {
   std::vector<float> logits = {0};
