@@ -87,6 +87,14 @@ void AddFlags(CLI::App& app, Values& values) {
                        "the affinity mask give"))
       ->check(CLI::Range(0, rpc::kMaxComputeThreads))
       ->capture_default_str();
+  Named(app.add_option("--kernel", options.kernel,
+                       "Instruction set to compute on, for support and tests: "
+                       "the bits are the same; default the machine's best"))
+      ->check(CLI::Validator(
+          [](const std::string& name) {
+            return std::string(rpc::CheckKernel(name).message());
+          },
+          "NAME"));
   Named(app.add_option("--max-request-bytes", options.max_request_bytes,
                        "The largest request taken, in bytes"))
       ->check(CLI::Range(int64_t{1}, rpc::kLargestMaxRequestBytes))

@@ -209,6 +209,4 @@ absl::StatusOr<LossSummary> ComputeLoss(
       spec);
 }
 
-std::string_view ActiveKernel() { return SoftmaxCrossEntropyKernel(); }
-
 }  // namespace lossd::compute

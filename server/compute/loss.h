@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
-#include <string_view>
 #include <variant>
 
 #include "absl/functional/function_ref.h"
@@ -140,9 +139,6 @@ absl::StatusOr<LossSummary> ComputeLoss(const LossSpec& spec,
                                         const Batch& batch,
                                         const LossOutputs& outputs,
                                         ThreadPool& pool, StopCheck stop_check);
-
-// The instruction set of the kernels in use, as Highway names it: "AVX2".
-std::string_view ActiveKernel();
 
 }  // namespace lossd::compute
 

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <new>
 
+#include "server/compute/kernel.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
 

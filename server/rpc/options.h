@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+
 namespace lossd::rpc {
 
 // The largest max_request_bytes: no protobuf message is larger.
@@ -20,6 +22,8 @@ struct Options {
   // Threads that compute, 1 to kMaxComputeThreads; 0: as many as there are CPUs
   // for this process.
   int compute_threads = 0;
+  // One of the kernels that this machine runs, by name; empty: the best.
+  std::string kernel;
   // The largest request taken, 1 to kLargestMaxRequestBytes.
   int64_t max_request_bytes = int64_t{256} << 20;
   // Told to clients; 0: not bounded.
@@ -31,6 +35,14 @@ struct Options {
   // Whether clients may ask for the service's description.
   bool reflection = true;
 };
+
+// Errors: InvalidArgument: a kernel that there is not; those there are are
+// named.
+absl::Status CheckKernel(const std::string& name);
+
+// Errors: InvalidArgument: the first option out of its range, `compute_threads`
+//   being given; a malformed address.
+absl::Status CheckOptions(const Options& options);
 
 }  // namespace lossd::rpc
 

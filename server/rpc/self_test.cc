@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/compute/error.h"
+#include "server/compute/kernel.h"
 #include "server/compute/loss.h"
 #include "server/rpc/tensor.h"
 

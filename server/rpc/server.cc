@@ -11,6 +11,7 @@
 #include <mutex>
 #include <utility>
 
+#include "server/compute/kernel.h"
 #include "server/rpc/cpu_limit.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/grpc_log.h"
@@ -52,32 +53,6 @@ class ReflectionOption : public grpc::ServerBuilderOption {
   const bool wanted_;
 };
 
-template <typename Value>
-absl::Status CheckRange(std::string_view name, Value value, Value low,
-                        Value high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return OutOfRange(
-      name, std::to_string(value),
-      "[" + std::to_string(low) + ", " + std::to_string(high) + "]");
-}
-
-absl::Status CheckOptions(const Options& options) {
-  absl::Status status =
-      CheckRange("threads", options.compute_threads, 1, kMaxComputeThreads);
-  if (status.ok()) {
-    status = CheckRange("max_request_bytes", options.max_request_bytes,
-                        int64_t{1}, kLargestMaxRequestBytes);
-  }
-  if (options.listen.empty()) status = Missing("listen", "an address");
-  for (const std::string& address : options.listen) {
-    if (status.ok()) status = CheckListenAddress(address);
-  }
-  for (const std::string& address : options.listen) {
-    if (status.ok()) status = CheckNobodyListens(address);
-  }
-  return status;
-}
-
 }  // namespace
 
 Server::Server(Options options)
@@ -104,7 +79,11 @@ Server::~Server() {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
   if (options.compute_threads == 0) options.compute_threads = UsableCpus();
   absl::Status status = CheckOptions(options);
+  for (const std::string& address : options.listen) {
+    if (status.ok()) status = CheckNobodyListens(address);
+  }
   if (!status.ok()) return status;
+  if (!options.kernel.empty()) compute::SelectKernel(options.kernel);
   std::unique_ptr<Server> server(new Server(std::move(options)));
   status = RunSelfTest(server->pool_);
   if (status.ok()) status = server->Listen();

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "server/compute/kernel.h"
+
 namespace lossd {
 namespace {
 
@@ -172,6 +174,14 @@ TEST_F(FlagsTest, HoldAtTheirLimitsAndNotPastThem) {
   Refusal({"--memory-budget-bytes", "-1"});
 }
 
+TEST_F(FlagsTest, TakeAKernelOfThisMachineOnly) {
+  const std::string kernel = compute::AvailableKernels().back();
+  EXPECT_EQ(Parse({"--kernel", kernel}).options.kernel, kernel);
+  EXPECT_EQ(Parse({}).options.kernel, "");
+  EXPECT_THAT(Refusal({"--kernel", "AVX9"}),
+              AllOf(HasSubstr("kernel = AVX9"), HasSubstr(kernel)));
+}
+
 TEST_F(FlagsTest, ExplainThemselves) {
   testing::internal::CaptureStdout();
   EXPECT_EQ(Parse({"--help"}).exit_code, 0);
@@ -179,8 +189,8 @@ TEST_F(FlagsTest, ExplainThemselves) {
   for (const std::string word :
        {"--listen", "--threads", "--max-request-bytes", "268435456",
         "--memory-budget-bytes", "--drain-seconds", "--lame-duck-seconds",
-        "--no-reflection", "--config", "LOSSD_THREADS", "in seconds",
-        "in bytes"}) {
+        "--no-reflection", "--kernel", "--config", "LOSSD_THREADS",
+        "in seconds", "in bytes"}) {
     EXPECT_THAT(help, HasSubstr(word));
   }
   testing::internal::CaptureStdout();

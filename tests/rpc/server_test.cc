@@ -11,7 +11,9 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "server/compute/kernel.h"
 #include "tests/rpc/requests.h"
 #include "tests/rpc/test_server.h"
 
@@ -145,6 +147,20 @@ TEST(ServerTest, AnswersManyCallsAtOnce) {
   for (std::thread& caller : callers) caller.join();
 }
 
+TEST(ServerTest, ComputesTheSameOnEveryKernel) {
+  const std::vector<std::string> kernels = compute::AvailableKernels();
+  std::vector<std::string> answers;
+  for (const std::string& kernel : kernels) {
+    Options options = TestOptions();
+    options.kernel = kernel;
+    TestServer server(options);
+    EXPECT_EQ(server.GetServerInfo().kernel(), kernel);
+    answers.push_back(server.ComputeLoss(RequestWith()).SerializeAsString());
+    EXPECT_EQ(answers.back(), answers.front()) << kernel;
+  }
+  compute::SelectKernel(kernels.front());
+}
+
 TEST(ServerTest, ListensOnEveryAddress) {
   const std::string path = UnusedSocketPath();
   Options options = TestOptions();
@@ -212,6 +228,9 @@ TEST(ServerTest, RejectsOptionsOutOfRange) {
     return std::string(Server::Start(options).status().message());
   };
   Options options = TestOptions();
+  options.kernel = "AVX9";
+  EXPECT_THAT(message_of(options), StartsWith("kernel = AVX9, want one of "));
+  options.kernel.clear();
   options.compute_threads = kMaxComputeThreads + 1;
   EXPECT_EQ(message_of(options), "threads = 1025, want [1, 1024]");
   options = TestOptions();

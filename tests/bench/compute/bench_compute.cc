@@ -9,6 +9,7 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "server/compute/kernel.h"
 #include "server/compute/loss.h"
 
 namespace lossd::bench {
