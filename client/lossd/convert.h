@@ -9,8 +9,8 @@
 namespace lossd {
 
 // Checks the sizes of `batch` and `outputs` and fills an empty `request` with
-// what they ask for. T is float or double. Errors: InvalidArgument: a size that
-// contradicts rows and classes; an unknown
+// what they ask for. T is float or double.
+// Errors: InvalidArgument: a size that contradicts rows and classes; an unknown
 //   loss or one without ignore_index. ResourceExhausted: more than the 2 GiB
 //   that a message can hold.
 template <typename T>
@@ -21,8 +21,7 @@ absl::Status LossRequestToProto(const Batch<T>& batch,
 
 // Copies the tensors of `response` into `outputs` and returns its numbers.
 // Errors: Internal: a tensor that was asked for is absent, or has another type
-// or
-//   length than `outputs` wants.
+//   or length than `outputs` wants.
 template <typename T>
 absl::StatusOr<LossSummary> LossSummaryFromProto(
     const v1::ComputeLossResponse& response, const LossOutputs<T>& outputs);

@@ -37,8 +37,7 @@ inline constexpr int64_t kMaxMessageBytes = 0x7fffffff;
 // Each part of a request, alone. What this build lacks goes to `unbuilt`; the
 // result is then not to be used.
 //
-// Errors: InvalidArgument: an enum value unknown; a divisor not finite, not > 0
-// or
+// Errors: InvalidArgument: an enum value unknown; a divisor out of its range or
 //   not for the mean.
 absl::StatusOr<compute::LossOptions> LossOptionsFromProto(
     const v1::ComputeLossRequest& request);
