@@ -2,16 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <limits>
 #include <mutex>
-#include <string>
-#include <vector>
+#include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "server/compute/compensated_sum.h"
-#include "server/compute/error.h"
+#include "server/compute/batch_checks.h"
+#include "server/compute/exact_sum.h"
 #include "server/compute/losses/softmax_cross_entropy.h"
 
 namespace lossd::compute {
@@ -21,183 +17,125 @@ namespace {
 // some 30 us of work, so that neither costs anything.
 constexpr int64_t kBlockLogits = 32768;
 
-// Wide enough for any use; beyond, products of divisor and exponentials could
-// leave float64's range.
-constexpr double kMinDivisor = 1e-100;
-constexpr double kMaxDivisor = 1e100;
-
-// Counts the rows that are not ignored, or names the first label out of range.
-absl::StatusOr<int64_t> CountRows(const Batch& batch,
-                                  std::optional<int64_t> ignore_index) {
-  int64_t row_count = 0;
-  for (int64_t row = 0; row < batch.rows; ++row) {
-    const int64_t label = batch.labels[row];
-    if (label == ignore_index) continue;
-    if (label < 0 || label >= batch.classes) {
-      return MakeError(absl::StatusCode::kInvalidArgument,
-                       absl::StrFormat("labels[%d] = %d, want [0, %d)", row,
-                                       label, batch.classes),
-                       {"LABEL_OUT_OF_RANGE",
-                        "labels",
-                        {{"row", absl::StrCat(row)},
-                         {"label", absl::StrCat(label)},
-                         {"classes", absl::StrCat(batch.classes)}}});
-    }
-    ++row_count;
-  }
-  return row_count;
-}
-
-template <typename T>
-absl::Status NonFiniteError(const std::byte* logits, int64_t row,
-                            int64_t classes) {
-  for (int64_t i = 0; i < classes; ++i) {
-    T value;
-    std::memcpy(&value, logits + i * static_cast<int64_t>(sizeof(T)),
-                sizeof(T));
-    if (value < std::numeric_limits<T>::infinity()) continue;
-    const char* name = std::isnan(value) ? "nan" : "inf";
-    return MakeError(
-        absl::StatusCode::kInvalidArgument,
-        absl::StrFormat("logits[%d, %d] = %s, want a finite number or -inf "
-                        "(row %d, class %d)",
-                        row, i, name, row, i),
-        {"NON_FINITE_LOGIT",
-         "logits",
-         {{"row", absl::StrCat(row)},
-          {"class", absl::StrCat(i)},
-          {"value", name}}});
-  }
-  return MakeError(
-      absl::StatusCode::kInvalidArgument,
-      absl::StrFormat("logits[%d] has nothing but -inf in its %d classes, want "
-                      "at least one above (row %d)",
-                      row, classes, row),
-      {"NO_POSSIBLE_CLASS",
-       "logits",
-       {{"row", absl::StrCat(row)}, {"classes", absl::StrCat(classes)}}});
-}
-
-absl::Status NonFiniteError(const Batch& batch, const RowSource& logits,
-                            int64_t row) {
-  std::vector<std::byte> scratch;
-  const std::byte* bytes = logits.Row(row, scratch);
-  switch (batch.logits_type) {
-    case ElementType::kFloat32:
-      return NonFiniteError<float>(bytes, row, batch.classes);
-    case ElementType::kFloat64:
-      return NonFiniteError<double>(bytes, row, batch.classes);
-  }
-  return absl::InternalError("unknown element type");
-}
+constexpr int64_t kNoRow = std::numeric_limits<int64_t>::max();
 
 // What the blocks of one call find out together.
 class Findings {
  public:
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
-  int64_t first_bad_row() const {
-    return first_bad_row_.load(std::memory_order_relaxed);
-  }
-  int64_t correct_count() const { return correct_count_.load(); }
-  absl::Status status() {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return status_;
+  // The lowest row that makes the batch an error, so far; kNoRow: none.
+  int64_t first_error_row() const {
+    return first_error_row_.load(std::memory_order_relaxed);
   }
 
   void Stop(absl::Status status) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     if (status_.ok()) status_ = std::move(status);
     stopped_.store(true, std::memory_order_relaxed);
   }
 
-  void Add(const SoftmaxCrossEntropyCounts& counts) {
-    correct_count_.fetch_add(counts.correct_count, std::memory_order_relaxed);
-    if (counts.first_bad_row < 0) return;
-    int64_t first = first_bad_row_.load(std::memory_order_relaxed);
-    while (counts.first_bad_row < first &&
-           !first_bad_row_.compare_exchange_weak(first, counts.first_bad_row)) {
-    }
+  void Add(const SoftmaxCrossEntropySums& sums, bool rejects) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    loss_.Add(sums.loss);
+    correct_count_ += sums.correct_count;
+    if (rejects) first_bad_row_ = Earlier(sums.first_bad_row, first_bad_row_);
+    first_bad_target_row_ =
+        Earlier(sums.first_bad_target_row, first_bad_target_row_);
+    first_error_row_.store(std::min(first_bad_row_, first_bad_target_row_),
+                           std::memory_order_relaxed);
   }
 
+  // The following once all blocks are done.
+  const absl::Status& status() const { return status_; }
+  const ExactSum& loss() const { return loss_; }
+  int64_t correct_count() const { return correct_count_; }
+  int64_t first_bad_row() const { return first_bad_row_; }
+  int64_t first_bad_target_row() const { return first_bad_target_row_; }
+
  private:
+  static int64_t Earlier(int64_t row, int64_t first) {
+    return row < 0 ? first : std::min(row, first);
+  }
+
   std::atomic<bool> stopped_{false};
-  std::atomic<int64_t> correct_count_{0};
-  std::atomic<int64_t> first_bad_row_{std::numeric_limits<int64_t>::max()};
-  std::mutex mutex_;
-  absl::Status status_;  // guarded by mutex_
+  std::atomic<int64_t> first_error_row_{kNoRow};
+  std::mutex mutex_;  // guards all below
+  absl::Status status_;
+  ExactSum loss_;
+  int64_t correct_count_ = 0;
+  int64_t first_bad_row_ = kNoRow;
+  int64_t first_bad_target_row_ = kNoRow;
 };
+
+// Computes all rows of the job, or as many as it takes to know that there is
+// an error.
+void ComputeBlocks(const SoftmaxCrossEntropyJob& job, bool rejects,
+                   StopCheck stop_check, Findings& findings) {
+  const Batch& batch = *job.batch;
+  const int64_t block_rows = std::max<int64_t>(1, kBlockLogits / batch.classes);
+  const int64_t blocks = (batch.rows + block_rows - 1) / block_rows;
+  job.pool->ForEachBlock(blocks, [&](int64_t block) {
+    const int64_t first = block * block_rows;
+    if (findings.stopped() || findings.first_error_row() < first) return;
+    if (absl::Status status = stop_check(); !status.ok()) {
+      return findings.Stop(std::move(status));
+    }
+    findings.Add(ComputeSoftmaxCrossEntropyRows(
+                     job, first, std::min(first + block_rows, batch.rows)),
+                 rejects);
+  });
+}
 
 absl::StatusOr<LossSummary> Compute(const SoftmaxCrossEntropy& spec,
                                     const LossOptions& options,
                                     const Batch& batch,
                                     const LossOutputs& outputs,
                                     ThreadPool& pool, StopCheck stop_check) {
-  if (absl::Status status = CheckLossOptions(options); !status.ok())
+  if (absl::Status status = CheckLossOptions(options); !status.ok()) {
     return status;
-  const absl::StatusOr<int64_t> row_count = CountRows(batch, spec.ignore_index);
-  if (!row_count.ok()) return row_count.status();
+  }
+  if (absl::Status status = CheckSoftmaxCrossEntropy(spec, batch);
+      !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = CheckRowFactors(batch); !status.ok()) return status;
+  const absl::StatusOr<CountedRows> counted = CountRows(spec, batch);
+  if (!counted.ok()) return counted.status();
 
   LossSummary summary;
-  summary.row_count = *row_count;
+  summary.row_count = counted->rows;
   if (options.reduction == Reduction::kMean) {
-    summary.divisor =
-        options.divisor.value_or(static_cast<double>(summary.row_count));
+    summary.divisor = options.divisor.value_or(counted->weight);
   }
   // Without rows, no bytes stand behind `classes` and the product may overflow.
-  const int64_t row_bytes =
-      batch.rows == 0 ? 1 : batch.classes * ElementBytes(batch.logits_type);
-  const RowSource logits(batch.logits, row_bytes);
-  // Where the divisor is 0 every row is ignored and it is not used.
+  const auto row_bytes = [&](ElementType type) {
+    return batch.rows == 0 ? 1 : batch.classes * ElementBytes(type);
+  };
+  const RowSource logits(batch.logits, row_bytes(batch.logits_type));
+  std::optional<RowSource> targets;
+  if (const auto* t = std::get_if<Probabilities>(&batch.labels)) {
+    targets.emplace(t->data, row_bytes(t->type));
+  }
   const SoftmaxCrossEntropyJob job = {
-      &batch, &logits, &outputs, spec.ignore_index, summary.divisor, &pool};
-  std::vector<double> row_losses(batch.rows);
-  const bool reject = options.non_finite_policy == NonFinitePolicy::kReject;
-  const int64_t block_rows = std::max<int64_t>(1, kBlockLogits / batch.classes);
+      &spec,    &batch,          &logits, targets ? &*targets : nullptr,
+      &outputs, summary.divisor, &pool};
+  const bool rejects = options.non_finite_policy == NonFinitePolicy::kReject;
   Findings findings;
-  pool.ForEachBlock((batch.rows + block_rows - 1) / block_rows, [&](int64_t b) {
-    const int64_t first = b * block_rows;
-    if (findings.stopped() || (reject && findings.first_bad_row() < first)) {
-      return;
-    }
-    if (absl::Status status = stop_check(); !status.ok()) {
-      return findings.Stop(std::move(status));
-    }
-    findings.Add(ComputeSoftmaxCrossEntropyRows(
-        job, first, std::min(first + block_rows, batch.rows),
-        row_losses.data()));
-  });
+  ComputeBlocks(job, rejects, stop_check, findings);
   if (findings.stopped()) return findings.status();
-  if (reject && findings.first_bad_row() < batch.rows) {
-    return NonFiniteError(batch, logits, findings.first_bad_row());
+  if (const int64_t row = findings.first_error_row(); row != kNoRow) {
+    return row == findings.first_bad_target_row()
+               ? TargetError(batch, *targets, row)
+               : NonFiniteError(spec, batch, logits, row);
   }
   summary.correct_count = findings.correct_count();
   if (options.reduction != Reduction::kNone) {
-    CompensatedSum sum;
-    for (const double loss : row_losses) sum.Add(loss);
-    summary.loss = sum.Total() / summary.divisor;
+    summary.loss = findings.loss().Rounded() / summary.divisor;
   }
   return summary;
 }
 
 }  // namespace
-
-absl::Status CheckLossOptions(const LossOptions& options) {
-  if (!options.divisor.has_value()) return absl::OkStatus();
-  const std::string value = absl::StrCat(*options.divisor);
-  if (options.reduction != Reduction::kMean) {
-    return MakeError(
-        absl::StatusCode::kInvalidArgument,
-        absl::StrCat("divisor = ", value, ", want none: it is for the mean"),
-        {"DIVISOR_WITHOUT_MEAN", "divisor", {{"divisor", value}}});
-  }
-  if (!(*options.divisor >= kMinDivisor && *options.divisor <= kMaxDivisor)) {
-    return MakeError(
-        absl::StatusCode::kInvalidArgument,
-        absl::StrCat("divisor = ", value, ", want [1e-100, 1e+100]"),
-        {"OPTION_OUT_OF_RANGE", "divisor", {{"divisor", value}}});
-  }
-  return absl::OkStatus();
-}
 
 absl::StatusOr<LossSummary> ComputeLoss(
     const LossSpec& spec, const LossOptions& options, const Batch& batch,

@@ -12,17 +12,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "server/compute/element_type.h"
 #include "server/compute/row_source.h"
 #include "server/compute/thread_pool.h"
 
 namespace lossd::compute {
-
-enum class ElementType { kFloat32, kFloat64 };
-
-// The size of one element, in bytes.
-constexpr int64_t ElementBytes(ElementType type) {
-  return type == ElementType::kFloat32 ? 4 : 8;
-}
 
 // Class indices as they lie in memory, at any alignment.
 class ClassIndices {
@@ -54,19 +48,42 @@ class ClassIndices {
   int64_t size_ = 0;
 };
 
+// Targets that are probabilities, at any alignment; a row need not add up to 1.
+struct Probabilities {
+  ElementType type = ElementType::kFloat32;
+  Pieces data;  // [rows * classes], each in [0, 2^100]
+};
+
+// The range of factors: within it no product of them leaves float64's.
+inline constexpr double kMinFactor = 0x1p-100;
+inline constexpr double kMaxFactor = 0x1p100;
+
 // One batch; views that must outlive the call.
 struct Batch {
   int64_t rows = 0;
   int64_t classes = 0;
   ElementType logits_type = ElementType::kFloat32;
-  Pieces logits;        // [rows * classes]
-  ClassIndices labels;  // [rows], each in [0, classes) or the ignore_index
+  Pieces logits;  // [rows * classes]
+  // Indices: [rows], each in [0, classes) or the ignore_index.
+  std::variant<ClassIndices, Probabilities> labels;
+  // Multiply the rows' losses; [rows], each 0 or in the range of factors.
+  // Empty: 1.
+  absl::Span<const double> row_weights;
+  // dL/d(row loss), which multiplies the rows' gradients; [rows], or [1] for
+  // all; each 0 or, but for its sign, in the range of factors. Empty: 1.
+  absl::Span<const double> upstream_gradient;
 };
 
-// Softmax cross-entropy with class indices.
+// Softmax cross-entropy. docs/numerics.md has the formula with all options.
 struct SoftmaxCrossEntropy {
-  // Rows with this label have loss 0 and gradient 0 and do not count.
+  // Rows with this label have loss 0 and gradient 0 and do not count. Only with
+  // class indices.
   std::optional<int64_t> ignore_index;
+  // [classes], each 0 or in the range of factors. Empty: 1.
+  absl::Span<const double> class_weights;
+  double label_smoothing = 0.0;  // in [0, 1]
+  double z_loss = 0.0;           // 0 or in the range of factors
+  double logit_scale = 1.0;      // in [1e-6, 1e6]
 };
 
 // The loss to compute, with its options. One member per loss of the catalogue.
@@ -90,11 +107,15 @@ struct LossOptions {
 // Where results go: bytes at any alignment, exactly as long as said. An empty
 // span: not wanted, and no work is done for it.
 struct LossOutputs {
-  absl::Span<std::byte> gradient;     // [rows * classes] of the logits' type
-  absl::Span<std::byte> row_losses;   // [rows] of the logits' type
-  absl::Span<std::byte> log_sum_exp;  // [rows] of the logits' type; ignored
-                                      // rows' too
-  absl::Span<std::byte> predictions;  // [rows] int64, lowest index on ties
+  absl::Span<std::byte> gradient;       // [rows * classes] of gradient_type
+  absl::Span<std::byte> probabilities;  // [rows * classes] of the logits' type;
+                                        // ignored rows' too
+  absl::Span<std::byte> row_losses;     // [rows] of the logits' type
+  absl::Span<std::byte> log_sum_exp;    // [rows] of the logits' type; ignored
+                                        // rows' too
+  absl::Span<std::byte> predictions;    // [rows] int64, lowest index on ties
+  // The logits' type, or float16, bfloat16 or float32 for each of these.
+  std::optional<ElementType> gradient_type;
 };
 
 // The batch's results that are single numbers.
@@ -117,23 +138,26 @@ using StopCheck = absl::FunctionRef<absl::Status()>;
 //
 //   loss_r = ln(sum_j exp(z_rj)) - z_ry        gradient_ri = p_ri - [i = y_r]
 //
-// The gradient is that of the reduced loss: over the divisor for kMean, and of
-// each row's own loss for kNone.
+// without options; docs/numerics.md has the formula with all of them. The
+// gradient is that of the reduced loss: over the divisor for kMean, and of each
+// row's own loss for kNone.
 //
 // Shapes: as the structs above say, all sizes checked by the caller.
-// Errors: InvalidArgument: a label out of range; a divisor out of range or
-//   given without kMean; under kReject, NaN, +inf or a row of nothing but
-//   -inf. The first offender is named. Outputs are then unspecified.
+// Errors: InvalidArgument: a label, a target, a weight or an option out of its
+//   range; an option that does not go with another; under kReject, NaN, +inf or
+//   a row of nothing but -inf. The first offender is named. Outputs are then
+//   unspecified.
 //   Whatever `stop_check` returns.
 // Edge cases: zero rows, or every row ignored: sum 0, mean NaN with divisor 0,
 //   gradient 0. docs/numerics.md has the rest.
-// Accuracy: float32 results are correctly rounded, float64 ones within 1 ulp,
-//   the loss to 2^-40; docs/numerics.md says how and where not.
+// Accuracy: results of float32, float16 and bfloat16 logits are correctly
+//   rounded, of float64 ones within 1 ulp, the loss to 2^-40; docs/numerics.md
+//   says how and where not.
 // Threads: blocks until done; concurrent calls may share `pool`; the bits of
 //   the results do not depend on it.
 // Cost: reads the logits once from memory, writes the gradient once; scratch of
-//   8 bytes per class and thread (16 for float64), kept by the thread, and 8
-//   bytes per row.
+//   8 bytes per class and thread (16 for float64; 8 more with smoothing or
+//   probabilities as targets, 16 for float64), kept by the thread.
 absl::StatusOr<LossSummary> ComputeLoss(const LossSpec& spec,
                                         const LossOptions& options,
                                         const Batch& batch,

@@ -44,27 +44,13 @@ absl::Status ViewLogits(const v1::ComputeLossRequest& request, BatchView& view,
   const absl::StatusOr<TensorView> logits =
       TensorFromProto(request.logits(), "logits");
   if (!logits.ok()) return logits.status();
-  switch (logits->data_type) {
-    case v1::DATA_TYPE_FLOAT32:
-      view.logits_type = compute::ElementType::kFloat32;
-      break;
-    case v1::DATA_TYPE_FLOAT64:
-      view.logits_type = compute::ElementType::kFloat64;
-      break;
-    case v1::DATA_TYPE_FLOAT16:
-    case v1::DATA_TYPE_BFLOAT16:
-      unbuilt.Note(
-          fmt::format("data type {} of logits", NameOf(logits->data_type)),
-          "logits.data_type");
-      break;
-    case v1::DATA_TYPE_INT32:
-    case v1::DATA_TYPE_INT64:
-    case v1::DATA_TYPE_UNSPECIFIED:
-    case v1::DataType_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::DataType_INT_MAX_SENTINEL_DO_NOT_USE_:
-      return OutOfRange("logits.data_type", NameOf(logits->data_type),
-                        "a float type");
+  const std::optional<compute::ElementType> type =
+      FloatTypeFromProto(logits->data_type);
+  if (!type) {
+    return OutOfRange("logits.data_type", NameOf(logits->data_type),
+                      "a float type");
   }
+  view.logits_type = view.gradient_type = *type;
   return ViewRows(request, *logits, view, unbuilt);
 }
 
@@ -111,25 +97,26 @@ absl::Status CheckRowFactors(const v1::Tensor& tensor, std::string_view field,
   return CheckShape(*view, field, {rows});
 }
 
-absl::Status CheckGradientType(const v1::ComputeLossRequest& request,
-                               Unbuilt& unbuilt) {
+absl::Status SetGradientType(const v1::ComputeLossRequest& request,
+                             BatchView& view, Unbuilt& unbuilt) {
   const v1::DataType type = request.gradient_data_type();
   if (!v1::DataType_IsValid(type)) {
     return OutOfRange("gradient_data_type", NameOf(type), "a known DataType");
   }
   if (type == v1::DATA_TYPE_UNSPECIFIED) return absl::OkStatus();
-  if (!IsFloat(type)) {
+  const std::optional<compute::ElementType> gradient_type =
+      FloatTypeFromProto(type);
+  if (!gradient_type) {
     return OutOfRange("gradient_data_type", NameOf(type), "a float type");
   }
-  // Contents that say their own type leave the logits' data_type unset.
-  const v1::DataType logits_type = request.logits().has_float_values()
-                                       ? v1::DATA_TYPE_FLOAT32
-                                       : request.logits().data_type();
-  if (type != logits_type) {
-    unbuilt.Note(fmt::format("gradient_data_type {} for logits of {}",
-                             NameOf(type), NameOf(logits_type)),
-                 "gradient_data_type");
+  if (*gradient_type == compute::ElementType::kFloat64 &&
+      view.logits_type != compute::ElementType::kFloat64) {
+    unbuilt.Note(
+        fmt::format("gradient_data_type {} for logits of a narrower type",
+                    NameOf(type)),
+        "gradient_data_type");
   }
+  view.gradient_type = *gradient_type;
   return absl::OkStatus();
 }
 
@@ -149,7 +136,7 @@ absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request,
         request.upstream_gradient(), "upstream_gradient", view.rows,
         request.reduction() != v1::REDUCTION_NONE, unbuilt);
   }
-  if (status.ok()) status = CheckGradientType(request, unbuilt);
+  if (status.ok()) status = SetGradientType(request, view, unbuilt);
   if (!status.ok()) return status;
   return view;
 }

@@ -20,6 +20,7 @@ struct BatchView {
   int64_t classes = 0;
   compute::ElementType logits_type = compute::ElementType::kFloat32;
   absl::Span<const std::byte> logits_bytes;
+  compute::ElementType gradient_type = compute::ElementType::kFloat32;
   compute::ClassIndices labels;
   Shape logits_shape;
   Shape labels_shape;
@@ -27,7 +28,13 @@ struct BatchView {
   // Views this BatchView, too: it must stay where it is while the batch is
   // used.
   compute::Batch batch() const {
-    return {rows, classes, logits_type, {&logits_bytes, 1}, labels};
+    compute::Batch batch;
+    batch.rows = rows;
+    batch.classes = classes;
+    batch.logits_type = logits_type;
+    batch.logits = {&logits_bytes, 1};
+    batch.labels = labels;
+    return batch;
   }
 };
 

@@ -31,16 +31,6 @@ absl::Span<std::byte> AllocateTensor(Shape shape, v1::DataType data_type,
   return {reinterpret_cast<std::byte*>(raw.data()), raw.size()};
 }
 
-v1::DataType ToProto(compute::ElementType type) {
-  switch (type) {
-    case compute::ElementType::kFloat32:
-      return v1::DATA_TYPE_FLOAT32;
-    case compute::ElementType::kFloat64:
-      return v1::DATA_TYPE_FLOAT64;
-  }
-  return v1::DATA_TYPE_UNSPECIFIED;
-}
-
 absl::Status CheckResponseSize(const LossQuery& query, int64_t max_bytes) {
   // No sum overflows: rows * classes elements were received, in bytes counted
   // by an int64, as were the labels.
@@ -50,7 +40,10 @@ absl::Status CheckResponseSize(const LossQuery& query, int64_t max_bytes) {
   int64_t bytes =
       kResponseOverheadBytes +
       static_cast<int64_t>(batch.logits_shape.size()) * kResponseBytesPerAxis;
-  if (wanted.gradient) bytes += batch.rows * batch.classes * element_bytes;
+  if (wanted.gradient) {
+    bytes +=
+        batch.rows * batch.classes * compute::ElementBytes(batch.gradient_type);
+  }
   if (wanted.row_losses) bytes += batch.rows * element_bytes;
   if (wanted.log_sum_exp) bytes += batch.rows * element_bytes;
   if (wanted.predictions)
@@ -173,12 +166,13 @@ absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
   const absl::Status fits = CheckResponseSize(query, max_message_bytes);
   if (!fits.ok()) return fits;
   const BatchView& batch = query.batch;
-  const v1::DataType type = ToProto(batch.logits_type);
+  const v1::DataType type = DataTypeOf(batch.logits_type);
   compute::LossOutputs outputs;
   if (query.wanted.gradient) {
-    outputs.gradient =
-        AllocateTensor(batch.logits_shape, type, batch.rows * batch.classes,
-                       *response.mutable_gradient());
+    outputs.gradient = AllocateTensor(
+        batch.logits_shape, DataTypeOf(batch.gradient_type),
+        batch.rows * batch.classes, *response.mutable_gradient());
+    outputs.gradient_type = batch.gradient_type;
   }
   if (query.wanted.row_losses) {
     outputs.row_losses = AllocateTensor(batch.labels_shape, type, batch.rows,

@@ -134,6 +134,8 @@ absl::StatusOr<v1::GetServerInfoResponse> LossService::GetServerInfo(
   response.set_max_request_bytes(max_request_bytes_);
   response.set_memory_budget_bytes(memory_budget_bytes_);
   response.add_losses("softmax_cross_entropy");
+  response.add_data_types(v1::DATA_TYPE_FLOAT16);
+  response.add_data_types(v1::DATA_TYPE_BFLOAT16);
   response.add_data_types(v1::DATA_TYPE_FLOAT32);
   response.add_data_types(v1::DATA_TYPE_FLOAT64);
   return response;

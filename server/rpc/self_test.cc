@@ -54,8 +54,8 @@ absl::Status RunExample(const Example& example, compute::ThreadPool& pool) {
   batch.logits_type = sizeof(Float) == 4 ? compute::ElementType::kFloat32
                                          : compute::ElementType::kFloat64;
   batch.logits = {&logits_bytes, 1};
-  batch.labels = {compute::ClassIndices::Type::kInt64,
-                  BytesOf(&example.label, 1).data(), 1};
+  batch.labels = compute::ClassIndices(compute::ClassIndices::Type::kInt64,
+                                       BytesOf(&example.label, 1).data(), 1);
   compute::LossOutputs outputs;
   outputs.gradient = {reinterpret_cast<std::byte*>(gradient.data()),
                       gradient.size() * sizeof(Float)};

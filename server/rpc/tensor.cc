@@ -153,11 +153,42 @@ absl::Status CheckShape(const TensorView& tensor, std::string_view field,
                     ToString(want));
 }
 
+std::optional<compute::ElementType> FloatTypeFromProto(v1::DataType data_type) {
+  switch (data_type) {
+    case v1::DATA_TYPE_FLOAT16:
+      return compute::ElementType::kFloat16;
+    case v1::DATA_TYPE_BFLOAT16:
+      return compute::ElementType::kBFloat16;
+    case v1::DATA_TYPE_FLOAT32:
+      return compute::ElementType::kFloat32;
+    case v1::DATA_TYPE_FLOAT64:
+      return compute::ElementType::kFloat64;
+    case v1::DATA_TYPE_INT32:
+    case v1::DATA_TYPE_INT64:
+    case v1::DATA_TYPE_UNSPECIFIED:
+    case v1::DataType_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case v1::DataType_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
+  }
+  return std::nullopt;
+}
+
+v1::DataType DataTypeOf(compute::ElementType type) {
+  switch (type) {
+    case compute::ElementType::kFloat16:
+      return v1::DATA_TYPE_FLOAT16;
+    case compute::ElementType::kBFloat16:
+      return v1::DATA_TYPE_BFLOAT16;
+    case compute::ElementType::kFloat32:
+      return v1::DATA_TYPE_FLOAT32;
+    case compute::ElementType::kFloat64:
+      return v1::DATA_TYPE_FLOAT64;
+  }
+  return v1::DATA_TYPE_UNSPECIFIED;
+}
+
 bool IsFloat(v1::DataType data_type) {
-  return data_type == v1::DATA_TYPE_FLOAT32 ||
-         data_type == v1::DATA_TYPE_FLOAT64 ||
-         data_type == v1::DATA_TYPE_FLOAT16 ||
-         data_type == v1::DATA_TYPE_BFLOAT16;
+  return FloatTypeFromProto(data_type).has_value();
 }
 
 int64_t ElementBytes(v1::DataType data_type) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "lossd/v1/loss_service.pb.h"
+#include "server/compute/element_type.h"
 
 namespace lossd::rpc {
 
@@ -36,6 +38,10 @@ absl::StatusOr<TensorView> TensorFromProto(const v1::Tensor& tensor,
 // Fails unless `tensor`, found at `field`, has this shape.
 absl::Status CheckShape(const TensorView& tensor, std::string_view field,
                         Shape want);
+
+// The core's name of a float type, and back; nothing for any other type.
+std::optional<compute::ElementType> FloatTypeFromProto(v1::DataType data_type);
+v1::DataType DataTypeOf(compute::ElementType type);
 
 bool IsFloat(v1::DataType data_type);
 

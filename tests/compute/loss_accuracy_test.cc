@@ -11,13 +11,13 @@ namespace {
 
 // What the product promises; docs/numerics.md. An error of 0 ulp: the computed
 // value is the exact one, rounded to nearest.
-constexpr double kMaxUlpsFloat = 0;
+constexpr double kMaxUlpsOthers = 0;
 constexpr double kMaxUlpsDouble = 1;
 
 class AccuracyTest : public ::testing::TestWithParam<Distribution> {
  protected:
   template <typename T>
-  void Check() {
+  void Check(const std::string& type) {
     AccuracyReport report;
     for (int64_t classes = 1; classes <= 70; ++classes) {
       MeasureAccuracy<T>(GetParam(), 4, classes, classes, report);
@@ -27,9 +27,8 @@ class AccuracyTest : public ::testing::TestWithParam<Distribution> {
         MeasureAccuracy<T>(GetParam(), 1, classes, classes, report);
       }
     }
-    const bool is_float = std::is_same_v<T, float>;
-    ExpectAccurate(std::string(Name(GetParam())) + (is_float ? "_f32" : "_f64"),
-                   report, is_float ? kMaxUlpsFloat : kMaxUlpsDouble);
+    ExpectAccurate(std::string(Name(GetParam())) + "_" + type, report,
+                   std::is_same_v<T, double> ? kMaxUlpsDouble : kMaxUlpsOthers);
   }
 };
 
@@ -39,9 +38,17 @@ INSTANTIATE_TEST_SUITE_P(Distributions, AccuracyTest,
                            return std::string(Name(test.param));
                          });
 
-TEST_P(AccuracyTest, OfFloat32IsCorrectlyRounded) { Check<float>(); }
+TEST_P(AccuracyTest, OfFloat32IsCorrectlyRounded) { Check<float>("f32"); }
 
-TEST_P(AccuracyTest, OfFloat64IsWithinOneUlp) { Check<double>(); }
+TEST_P(AccuracyTest, OfFloat16IsCorrectlyRounded) {
+  Check<compute::Float16>("f16");
+}
+
+TEST_P(AccuracyTest, OfBFloat16IsCorrectlyRounded) {
+  Check<compute::BFloat16>("bf16");
+}
+
+TEST_P(AccuracyTest, OfFloat64IsWithinOneUlp) { Check<double>("f64"); }
 
 }  // namespace
 }  // namespace lossd::testing

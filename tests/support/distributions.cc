@@ -5,6 +5,9 @@
 #include <limits>
 #include <type_traits>
 
+#include "server/compute/narrow_float.h"
+#include "tests/support/elements.h"
+
 namespace lossd::testing {
 namespace {
 
@@ -37,6 +40,34 @@ int64_t AnyClass(int64_t classes, Random& random) {
   return std::uniform_int_distribution<int64_t>(0, classes - 1)(random);
 }
 
+// T's smallest positive number.
+template <typename T>
+double Least() {
+  if constexpr (std::is_floating_point_v<T>) {
+    return std::numeric_limits<T>::denorm_min();
+  } else {
+    return Wide(T{1});
+  }
+}
+
+// Around the logits whose exponentials are subnormal in T: from -87 to -104 in
+// float32, from -708 to -745 in float64, from -9.7 to -17.3 in float16 and from
+// -87 to -93 in bfloat16.
+template <typename T>
+double DrawTinyLogarithm(Random& random) {
+  switch (ElementTypeOf<T>()) {
+    case compute::ElementType::kFloat16:
+      return Uniform(-19, -8, random);
+    case compute::ElementType::kBFloat16:
+      return Uniform(-97, -83, random);
+    case compute::ElementType::kFloat32:
+      return Uniform(-110, -80, random);
+    case compute::ElementType::kFloat64:
+      break;
+  }
+  return Uniform(-752, -700, random);
+}
+
 // The logit of one class where the classes are alike.
 template <typename T>
 double DrawLogit(Distribution distribution, Random& random) {
@@ -59,14 +90,13 @@ double DrawLogit(Distribution distribution, Random& random) {
     case Distribution::kEqual:
       return 0;
     case Distribution::kOffset:
-      return 1e6 + Normal(1, random);
+      // Where T's numbers are about as dense as the logits.
+      return std::is_floating_point_v<T> ? 1e6 + Normal(1, random)
+                                         : 1e3 + Normal(10, random);
     case Distribution::kSubnormalLogits:
-      return std::round(Uniform(-1000, 1000, random)) *
-             static_cast<double>(std::numeric_limits<T>::denorm_min());
+      return std::round(Uniform(-1000, 1000, random)) * Least<T>();
     case Distribution::kTinyProbabilities:
-      // exp is subnormal in T from -87 to -104, or from -708 to -745.
-      return std::is_same_v<T, float> ? Uniform(-110, -80, random)
-                                      : Uniform(-752, -700, random);
+      return DrawTinyLogarithm<T>(random);
     case Distribution::kMasked:
       return Uniform(0, 1, random) < 0.5
                  ? -std::numeric_limits<double>::infinity()
@@ -105,30 +135,31 @@ void PrintTo(Distribution distribution, std::ostream* out) {
 template <typename T>
 std::vector<T> DrawRow(Distribution distribution, int64_t classes,
                        Random& random) {
+  constexpr auto kRound = compute::FromDouble<T>;
   std::vector<T> row(classes);
-  for (T& z : row) z = static_cast<T>(DrawLogit<T>(distribution, random));
+  for (T& z : row) z = kRound(DrawLogit<T>(distribution, random));
   T& special = row[AnyClass(classes, random)];
   switch (distribution) {
     case Distribution::kMargin:
-      special = static_cast<T>(Uniform(0, 200, random));
+      special = kRound(Uniform(0, 200, random));
       break;
     case Distribution::kEqual:
-      std::fill(row.begin(), row.end(), static_cast<T>(Normal(10, random)));
+      std::fill(row.begin(), row.end(), kRound(Normal(10, random)));
       break;
     case Distribution::kTinyProbabilities:
-      special = 0;
+      special = kRound(0);
       break;
     case Distribution::kLogProbabilities: {
       double sum = 0;
-      for (T z : row) sum += std::exp(static_cast<double>(z));
-      for (T& z : row) z = static_cast<T>(z - std::log(sum));
+      for (T z : row) sum += std::exp(Wide(z));
+      for (T& z : row) z = kRound(Wide(z) - std::log(sum));
       break;
     }
     case Distribution::kMasked:
-      special = static_cast<T>(Normal(5, random));  // a row needs a finite one
+      special = kRound(Normal(5, random));  // a row needs a finite one
       break;
     case Distribution::kDominated:
-      special += static_cast<T>(Uniform(20, 100, random));
+      special = kRound(Wide(special) + Uniform(20, 100, random));
       break;
     default:
       break;
@@ -136,18 +167,23 @@ std::vector<T> DrawRow(Distribution distribution, int64_t classes,
   return row;
 }
 
-template std::vector<float> DrawRow(Distribution, int64_t, Random&);
-template std::vector<double> DrawRow(Distribution, int64_t, Random&);
-
 template <typename T>
 int64_t DrawLabel(absl::Span<const T> row, Random& random) {
   if (Uniform(0, 1, random) < 0.5) {
-    return std::max_element(row.begin(), row.end()) - row.begin();
+    return std::max_element(row.begin(), row.end(),
+                            [](T a, T b) { return Wide(a) < Wide(b); }) -
+           row.begin();
   }
   return AnyClass(static_cast<int64_t>(row.size()), random);
 }
 
-template int64_t DrawLabel(absl::Span<const float>, Random&);
-template int64_t DrawLabel(absl::Span<const double>, Random&);
+#define LOSSD_INSTANTIATE(T)                                       \
+  template std::vector<T> DrawRow(Distribution, int64_t, Random&); \
+  template int64_t DrawLabel(absl::Span<const T>, Random&);
+LOSSD_INSTANTIATE(float)
+LOSSD_INSTANTIATE(double)
+LOSSD_INSTANTIATE(compute::Float16)
+LOSSD_INSTANTIATE(compute::BFloat16)
+#undef LOSSD_INSTANTIATE
 
 }  // namespace lossd::testing

@@ -23,7 +23,7 @@ enum class Distribution {
   kNormal30,
   kMargin,             // 0 but for one class, 0 to 200 above
   kEqual,              // all the same
-  kOffset,             // around 1e6
+  kOffset,             // around 1e6; 1e3 in float16 and bfloat16
   kSubnormalLogits,    // multiples of T's smallest positive number
   kTinyProbabilities,  // results around T's smallest numbers
   kLogProbabilities,   // ln of a softmax: ln sum exp is next to 0
@@ -39,8 +39,8 @@ std::string_view Name(Distribution distribution);
 // So that a failing parameterized test says which distribution it ran.
 void PrintTo(Distribution distribution, std::ostream* out);
 
-// One row of `classes` logits of type T, float or double. The same `random`
-// state gives the same row.
+// One row of `classes` logits of type T, any of the core's element types: drawn
+// as doubles and rounded. The same `random` state gives the same row.
 template <typename T>
 std::vector<T> DrawRow(Distribution distribution, int64_t classes,
                        Random& random);

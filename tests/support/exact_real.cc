@@ -4,7 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <type_traits>
+
+#include "server/compute/narrow_float.h"
+#include "tests/support/elements.h"
 
 namespace lossd::testing {
 namespace {
@@ -45,6 +47,74 @@ ExactReal Difference(double computed, const ExactReal& exact) {
   return difference;
 }
 
+using BinaryFunction = int (*)(mpfr_ptr, mpfr_srcptr, mpfr_srcptr, mpfr_rnd_t);
+
+ExactReal Apply(BinaryFunction function, const ExactReal& a,
+                const ExactReal& b) {
+  ExactReal result(std::max(a.precision_bits(), b.precision_bits()));
+  function(result.get(), a.get(), b.get(), MPFR_RNDN);
+  return result;
+}
+
+// The bits of a significand, and the exponent e of the smallest normal number,
+// which is 2^(e - 1); as std::numeric_limits counts them.
+template <typename T>
+struct Format {
+  static constexpr int kDigits = T::kMantissaBits + 1;
+  static constexpr mpfr_exp_t kMinExponent = 2 - T::kMaxExponent;
+};
+template <>
+struct Format<float> {
+  static constexpr int kDigits = std::numeric_limits<float>::digits;
+  static constexpr mpfr_exp_t kMinExponent =
+      std::numeric_limits<float>::min_exponent;
+};
+template <>
+struct Format<double> {
+  static constexpr int kDigits = std::numeric_limits<double>::digits;
+  static constexpr mpfr_exp_t kMinExponent =
+      std::numeric_limits<double>::min_exponent;
+};
+
+// log2 of the unit of the last place that T has at `exact`'s binade. MPFR's
+// exponent e means 2^(e-1) <= |x| < 2^e.
+template <typename T>
+mpfr_exp_t UlpExponent(const ExactReal& exact) {
+  mpfr_exp_t exponent = Format<T>::kMinExponent;
+  if (mpfr_regular_p(exact.get())) {
+    exponent = std::max(exponent, mpfr_get_exp(exact.get()));
+  }
+  return exponent - Format<T>::kDigits;
+}
+
+// Counts `exact` in units of the last place, rounds the count once, and adds
+// the exponent's bits: a count that fills the significand is the next exponent.
+template <typename Narrow>
+Narrow RoundToNarrow(const ExactReal& exact) {
+  constexpr uint32_t kInfinity = (2u * Narrow::kMaxExponent + 1)
+                                 << Narrow::kMantissaBits;
+  if (mpfr_nan_p(exact.get())) {
+    return {kInfinity | 1u << (Narrow::kMantissaBits - 1)};
+  }
+  const uint32_t sign = mpfr_signbit(exact.get()) ? 0x8000u : 0u;
+  uint32_t size = 0;
+  if (mpfr_inf_p(exact.get()) ||
+      (mpfr_regular_p(exact.get()) &&
+       mpfr_get_exp(exact.get()) > Narrow::kMaxExponent + 1)) {
+    size = kInfinity;
+  } else if (mpfr_regular_p(exact.get())) {
+    const mpfr_exp_t ulp = UlpExponent<Narrow>(exact);
+    ExactReal units(exact.precision_bits());
+    mpfr_abs(units.get(), exact.get(), MPFR_RNDN);
+    mpfr_mul_2si(units.get(), units.get(), -ulp, MPFR_RNDN);
+    const mpfr_exp_t least_ulp =
+        Format<Narrow>::kMinExponent - Format<Narrow>::kDigits;
+    size = static_cast<uint32_t>(mpfr_get_ui(units.get(), MPFR_RNDN)) +
+           (static_cast<uint32_t>(ulp - least_ulp) << Narrow::kMantissaBits);
+  }
+  return {static_cast<uint16_t>(sign | size)};
+}
+
 }  // namespace
 
 ExactReal::ExactReal(mpfr_prec_t precision_bits) {
@@ -70,6 +140,19 @@ ExactReal& ExactReal::operator=(const ExactReal& other) {
 
 ExactReal::~ExactReal() { mpfr_clear(value_); }
 
+ExactReal operator+(const ExactReal& a, const ExactReal& b) {
+  return Apply(mpfr_add, a, b);
+}
+ExactReal operator-(const ExactReal& a, const ExactReal& b) {
+  return Apply(mpfr_sub, a, b);
+}
+ExactReal operator*(const ExactReal& a, const ExactReal& b) {
+  return Apply(mpfr_mul, a, b);
+}
+ExactReal operator/(const ExactReal& a, const ExactReal& b) {
+  return Apply(mpfr_div, a, b);
+}
+
 // MPFR's conversions round once even where the result is subnormal;
 // exact_real_test checks that at the midpoints.
 template <>
@@ -82,25 +165,45 @@ double RoundTo<double>(const ExactReal& exact) {
   return mpfr_get_d(exact.get(), MPFR_RNDN);
 }
 
+template <>
+compute::Float16 RoundTo<compute::Float16>(const ExactReal& exact) {
+  return RoundToNarrow<compute::Float16>(exact);
+}
+
+template <>
+compute::BFloat16 RoundTo<compute::BFloat16>(const ExactReal& exact) {
+  return RoundToNarrow<compute::BFloat16>(exact);
+}
+
+double RoundToType(compute::ElementType type, const ExactReal& exact) {
+  return compute::WithElementType(
+      type, [&](auto zero) { return Wide(RoundTo<decltype(zero)>(exact)); });
+}
+
 template <typename T>
 double ErrorInUlps(T computed, const ExactReal& exact) {
-  if (std::isinf(computed) && computed == RoundTo<T>(exact)) return 0;
-  const double special = ErrorOfNonFinite(computed, exact);
+  const double wide = Wide(computed);
+  if (std::isinf(wide) && wide == Wide(RoundTo<T>(exact))) return 0;
+  const double special = ErrorOfNonFinite(wide, exact);
   if (special >= 0) return special;
-  ExactReal difference = Difference(computed, exact);
-  using Limits = std::numeric_limits<T>;
-  // MPFR's exponent e means 2^(e-1) <= |x| < 2^e, as the limits' does.
-  mpfr_exp_t exponent = Limits::min_exponent;
-  if (mpfr_regular_p(exact.get())) {
-    exponent = std::max<mpfr_exp_t>(exponent, mpfr_get_exp(exact.get()));
-  }
-  mpfr_div_2si(difference.get(), difference.get(), exponent - Limits::digits,
+  ExactReal difference = Difference(wide, exact);
+  mpfr_mul_2si(difference.get(), difference.get(), -UlpExponent<T>(exact),
                MPFR_RNDN);
   return mpfr_get_d(difference.get(), MPFR_RNDN);
 }
 
-template double ErrorInUlps<float>(float, const ExactReal&);
-template double ErrorInUlps<double>(double, const ExactReal&);
+template double ErrorInUlps(float, const ExactReal&);
+template double ErrorInUlps(double, const ExactReal&);
+template double ErrorInUlps(compute::Float16, const ExactReal&);
+template double ErrorInUlps(compute::BFloat16, const ExactReal&);
+
+double ErrorInUlpsOfType(compute::ElementType type, double computed,
+                         const ExactReal& exact) {
+  return compute::WithElementType(type, [&](auto zero) {
+    using T = decltype(zero);
+    return ErrorInUlps(compute::FromDouble<T>(computed), exact);
+  });
+}
 
 double RelativeError(double computed, const ExactReal& exact) {
   const double special = ErrorOfNonFinite(computed, exact);

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "server/compute/element_type.h"
+
 namespace lossd::testing {
 
 // An MPFR number with value semantics. NaN and the infinities are values, too.
@@ -23,14 +25,23 @@ class ExactReal {
   mpfr_srcptr get() const { return value_; }
   mpfr_prec_t precision_bits() const { return mpfr_get_prec(value_); }
 
+  // Rounded to nearest at the higher precision of both.
+  friend ExactReal operator+(const ExactReal& a, const ExactReal& b);
+  friend ExactReal operator-(const ExactReal& a, const ExactReal& b);
+  friend ExactReal operator*(const ExactReal& a, const ExactReal& b);
+  friend ExactReal operator/(const ExactReal& a, const ExactReal& b);
+
  private:
   mpfr_t value_;
 };
 
-// Rounded once to T, float or double: nearest, ties to even, subnormal
-// included.
+// Rounded once to T, any of the core's element types: nearest, ties to even,
+// subnormal included, infinite from the upper middle on.
 template <typename T>
 T RoundTo(const ExactReal& exact);
+
+// RoundTo for the type that `type` names, widened.
+double RoundToType(compute::ElementType type, const ExactReal& exact);
 
 // |computed - exact| in units of the last place that T has at `exact`'s binade;
 // in the subnormal range that is T's smallest positive number. 0 where both are
@@ -38,6 +49,11 @@ T RoundTo(const ExactReal& exact);
 // rounds to; +inf for any other NaN or infinity.
 template <typename T>
 double ErrorInUlps(T computed, const ExactReal& exact);
+
+// ErrorInUlps for the type that `type` names. REQUIRES: `computed` is a value
+// of that type.
+double ErrorInUlpsOfType(compute::ElementType type, double computed,
+                         const ExactReal& exact);
 
 // |computed - exact| / |exact|; 0 where both are NaN, 0 or the same infinity.
 double RelativeError(double computed, const ExactReal& exact);

@@ -1,9 +1,14 @@
 #include "tests/support/exact_real.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
+#include <utility>
 
 #include "gtest/gtest.h"
+#include "server/compute/narrow_float.h"
+#include "tests/support/elements.h"
 
 namespace lossd::testing {
 namespace {
@@ -112,6 +117,117 @@ TYPED_TEST(ExactRealTest, TakesTheInfinityOfAnOverflowForRight) {
             std::numeric_limits<double>::infinity());
   mpfr_mul_ui(huge.get(), huge.get(), 2, MPFR_RNDN);
   EXPECT_EQ(ErrorInUlps(infinity, huge), 0);
+}
+
+template <typename T>
+class NarrowExactRealTest : public ::testing::Test {
+ protected:
+  static constexpr uint32_t kInfinityBits = (2u * T::kMaxExponent + 1)
+                                            << T::kMantissaBits;
+  // The positive number with these bits, as a real; that of infinity's bits is
+  // the power of two past the largest.
+  static ExactReal Real(uint32_t bits) {
+    if (bits < kInfinityBits) {
+      return {kPrecision, Wide(T{static_cast<uint16_t>(bits)})};
+    }
+    return {kPrecision, std::ldexp(1.0, T::kMaxExponent + 1)};
+  }
+  static void ExpectBothSigns(ExactReal real, uint32_t bits) {
+    EXPECT_EQ(RoundTo<T>(real).bits, bits);
+    mpfr_neg(real.get(), real.get(), MPFR_RNDN);
+    EXPECT_EQ(RoundTo<T>(real).bits, 0x8000u | bits);
+  }
+};
+using NarrowTypes = ::testing::Types<compute::Float16, compute::BFloat16>;
+TYPED_TEST_SUITE(NarrowExactRealTest, NarrowTypes);
+
+// Every number, subnormal or normal, and what lies around the middle between it
+// and the next, which is infinity after the largest.
+TYPED_TEST(NarrowExactRealTest, RoundsOnceAroundEveryNumberAndMiddle) {
+  const ExactReal half(kPrecision, 0.5);
+  for (uint32_t bits = 0; bits < this->kInfinityBits; ++bits) {
+    const ExactReal number = this->Real(bits);
+    this->ExpectBothSigns(number, bits);
+    ExactReal middle = (number + this->Real(bits + 1)) * half;
+    this->ExpectBothSigns(middle, bits + (bits & 1));
+    mpfr_nextbelow(middle.get());
+    this->ExpectBothSigns(middle, bits);
+    mpfr_nextabove(middle.get());
+    mpfr_nextabove(middle.get());
+    this->ExpectBothSigns(middle, bits + 1);
+  }
+}
+
+TYPED_TEST(NarrowExactRealTest, KeepsZerosInfinitiesAndNaN) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  this->ExpectBothSigns(ExactReal(64, 0.0), 0);
+  this->ExpectBothSigns(ExactReal(64, infinity), this->kInfinityBits);
+  this->ExpectBothSigns(ExactReal(64, 1e300), this->kInfinityBits);
+  this->ExpectBothSigns(ExactReal(64, 1e-300), 0);
+  EXPECT_EQ(RoundTo<TypeParam>(ExactReal(64)).bits,
+            this->kInfinityBits | 1u << (TypeParam::kMantissaBits - 1));
+}
+
+// Both round once, by different means.
+TYPED_TEST(NarrowExactRealTest, AgreesWithTheCoresConversion) {
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<double> exponent(-160, 140);
+  for (int i = 0; i < 100'000; ++i) {
+    const double value = std::exp2(exponent(random)) * (i % 2 == 0 ? 1 : -1);
+    EXPECT_EQ(RoundTo<TypeParam>(ExactReal(64, value)),
+              compute::FromDouble<TypeParam>(value))
+        << value;
+  }
+}
+
+TYPED_TEST(NarrowExactRealTest, CountsErrorsInUlpsOfTheExactValue) {
+  const double ulp = std::ldexp(1.0, -TypeParam::kMantissaBits);
+  const auto one = compute::FromDouble<TypeParam>(1);
+  const auto up = compute::FromDouble<TypeParam>(1 + ulp);
+  EXPECT_EQ(ErrorInUlps(up, ExactReal(kPrecision, 1)), 1);
+  EXPECT_EQ(ErrorInUlps(one, ExactReal(kPrecision, 1 + ulp / 4)), 0.25);
+  EXPECT_EQ(ErrorInUlps(one, ExactReal(kPrecision, 1 - ulp / 2)), 1);
+  const TypeParam least{1};
+  EXPECT_EQ(ErrorInUlps(TypeParam{3}, ExactReal(kPrecision, Wide(least))), 2);
+  EXPECT_EQ(ErrorInUlps(TypeParam{0}, ExactReal(kPrecision, Wide(least))), 1);
+}
+
+TYPED_TEST(NarrowExactRealTest, TakesTheInfinityOfAnOverflowForRight) {
+  const TypeParam infinity{static_cast<uint16_t>(this->kInfinityBits)};
+  const double largest =
+      Wide(TypeParam{static_cast<uint16_t>(this->kInfinityBits - 1)});
+  EXPECT_EQ(ErrorInUlps(infinity, ExactReal(64, 2 * largest)), 0);
+  EXPECT_EQ(ErrorInUlps(infinity, ExactReal(64, largest)),
+            std::numeric_limits<double>::infinity());
+  EXPECT_EQ(ErrorInUlps(infinity, ExactReal(64)),
+            std::numeric_limits<double>::infinity());
+}
+
+TEST(ElementTypeTest, ChoosesTheTypeToRoundTo) {
+  using compute::ElementType;
+  ExactReal third(kPrecision, 1);
+  mpfr_div_ui(third.get(), third.get(), 3, MPFR_RNDN);
+  const std::pair<ElementType, double> cases[] = {
+      {ElementType::kFloat16, 0x1.554p-2},
+      {ElementType::kBFloat16, 0x1.56p-2},
+      {ElementType::kFloat32, 0x1.555556p-2},
+      {ElementType::kFloat64, 0x1.5555555555555p-2}};
+  for (const auto& [type, want] : cases) {
+    EXPECT_EQ(RoundToType(type, third), want);
+    EXPECT_LT(ErrorInUlpsOfType(type, want, third), 0.5);
+    EXPECT_GT(ErrorInUlpsOfType(type, want, third), 0.3);
+  }
+}
+
+TEST(ExactRealArithmeticTest, RoundsAtTheHigherPrecision) {
+  const ExactReal one(53, 1);
+  const ExactReal three(100, 3);
+  ExactReal third(100);
+  mpfr_ui_div(third.get(), 1, three.get(), MPFR_RNDN);
+  EXPECT_TRUE(mpfr_equal_p((one / three).get(), third.get()));
+  EXPECT_EQ(RoundTo<double>(one + three), 4);
+  EXPECT_EQ(RoundTo<double>(one - three), -2);
+  EXPECT_EQ(RoundTo<double>(three * three), 9);
 }
 
 TEST(RelativeErrorTest, IsTheDifferenceOverTheExactValue) {

@@ -1,79 +1,13 @@
 #include "tests/support/loss_runner.h"
 
-#include <cstring>
-#include <memory>
-#include <new>
-#include <type_traits>
+#include <utility>
 
 #include "absl/types/span.h"
+#include "tests/support/elements.h"
+#include "tests/support/test_memory.h"
 
 namespace lossd::testing {
 namespace {
-
-constexpr size_t kAlignment = 64;
-constexpr auto kGuard = static_cast<std::byte>(0xA5);
-
-// `size` bytes at `offset` past a multiple of kAlignment, between guard bytes.
-class GuardedBytes {
- public:
-  GuardedBytes(size_t size, size_t offset)
-      : bytes_(size + 3 * kAlignment, kGuard), size_(size) {
-    void* address = bytes_.data() + 1;
-    size_t room = bytes_.size() - 1;
-    begin_ = static_cast<std::byte*>(
-                 std::align(kAlignment, 2 * kAlignment, address, room)) +
-             offset;
-  }
-
-  absl::Span<std::byte> span() { return {begin_, size_}; }
-
-  bool GuardsAreUntouched() const {
-    for (const std::byte& b : bytes_) {
-      if ((&b < begin_ || &b >= begin_ + size_) && b != kGuard) return false;
-    }
-    return true;
-  }
-
- private:
-  std::vector<std::byte> bytes_;
-  size_t size_;
-  std::byte* begin_;
-};
-
-// Exactly as many bytes on the heap as said, so that address sanitizer sees a
-// read past either end; only the offset lies before them.
-class ExactBytes {
- public:
-  ExactBytes(const void* data, size_t size, size_t offset)
-      : buffer_(static_cast<std::byte*>(
-            ::operator new (offset + size, std::align_val_t{kAlignment}))),
-        span_(buffer_.get() + offset, size) {
-    if (size > 0) std::memcpy(buffer_.get() + offset, data, size);
-  }
-
-  absl::Span<const std::byte> span() const { return span_; }
-
- private:
-  struct Free {
-    void operator()(std::byte* p) const {
-      ::operator delete (p, std::align_val_t{kAlignment});
-    }
-  };
-  std::unique_ptr<std::byte, Free> buffer_;
-  absl::Span<const std::byte> span_;
-};
-
-std::vector<ExactBytes> CutIntoPieces(const std::byte* data, size_t size,
-                                      const RunSettings& settings) {
-  std::vector<ExactBytes> pieces;
-  size_t begin = 0;
-  for (size_t cut : settings.cuts) {
-    pieces.emplace_back(data + begin, cut - begin, settings.input_offset);
-    begin = cut;
-  }
-  pieces.emplace_back(data + begin, size - begin, settings.input_offset);
-  return pieces;
-}
 
 ExactBytes LabelBytes(const std::vector<int64_t>& labels,
                       const RunSettings& settings) {
@@ -84,16 +18,126 @@ ExactBytes LabelBytes(const std::vector<int64_t>& labels,
   return {narrow.data(), narrow.size() * 4, settings.input_offset};
 }
 
-template <typename T>
-std::vector<T> Read(GuardedBytes& bytes) {
-  std::vector<T> values(bytes.span().size() / sizeof(T));
-  if (!values.empty()) {
-    std::memcpy(values.data(), bytes.span().data(), bytes.span().size());
-  }
-  return values;
+CutBytes TargetBytes(const RunSettings& settings) {
+  return compute::WithElementType(settings.target_type, [&](auto zero) {
+    return CutBytes(Narrowed<decltype(zero)>(settings.target_probabilities),
+                    settings.target_cuts, settings.input_offset);
+  });
 }
 
-bool SameBits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+// A batch's inputs, laid out as the settings say.
+template <typename T>
+class Inputs {
+ public:
+  Inputs(const TestBatch<T>& batch, const RunSettings& settings)
+      : logits_(batch.logits, settings.cuts, settings.input_offset),
+        labels_(LabelBytes(batch.labels, settings)),
+        targets_(TargetBytes(settings)),
+        class_weights_(settings.class_weights),
+        row_weights_(settings.row_weights),
+        upstream_(settings.upstream),
+        loss_(settings.loss) {
+    if (!class_weights_.empty()) loss_.class_weights = class_weights_;
+    batch_.rows = batch.rows;
+    batch_.classes = batch.classes;
+    batch_.logits_type = ElementTypeOf<T>();
+    batch_.logits = logits_.pieces();
+    batch_.labels =
+        compute::ClassIndices(settings.label_type, labels_.span().data(),
+                              static_cast<int64_t>(batch.labels.size()));
+    if (!settings.target_probabilities.empty()) {
+      batch_.labels =
+          compute::Probabilities{settings.target_type, targets_.pieces()};
+    }
+    batch_.row_weights = row_weights_;
+    batch_.upstream_gradient = upstream_;
+  }
+  Inputs(const Inputs&) = delete;
+  Inputs& operator=(const Inputs&) = delete;
+
+  const compute::Batch& batch() const { return batch_; }
+  const compute::SoftmaxCrossEntropy& loss() const { return loss_; }
+
+ private:
+  CutBytes logits_;
+  ExactBytes labels_;
+  CutBytes targets_;
+  // Copies, which are exactly as long as said on the heap.
+  std::vector<double> class_weights_;
+  std::vector<double> row_weights_;
+  std::vector<double> upstream_;
+  compute::SoftmaxCrossEntropy loss_;
+  compute::Batch batch_;
+};
+
+// Room for the outputs that the settings ask for.
+template <typename T>
+class Outputs {
+ public:
+  Outputs(const TestBatch<T>& batch, const RunSettings& settings)
+      : settings_(settings),
+        rows_(batch.rows),
+        gradient_(Bytes(kGradient, batch.classes * GradientElement())),
+        probabilities_(Bytes(kProbabilities, batch.classes * sizeof(T))),
+        row_losses_(Bytes(kRowLosses, sizeof(T))),
+        log_sum_exp_(Bytes(kLogSumExp, sizeof(T))),
+        predictions_(Bytes(kPredictions, sizeof(int64_t))) {}
+
+  compute::LossOutputs views() {
+    compute::LossOutputs views;
+    views.gradient = gradient_.span();
+    views.probabilities = probabilities_.span();
+    views.row_losses = row_losses_.span();
+    views.log_sum_exp = log_sum_exp_.span();
+    views.predictions = predictions_.span();
+    views.gradient_type = settings_.gradient_type;
+    return views;
+  }
+
+  void ExpectGuardsUntouched() const {
+    EXPECT_TRUE(gradient_.GuardsAreUntouched());
+    EXPECT_TRUE(probabilities_.GuardsAreUntouched());
+    EXPECT_TRUE(row_losses_.GuardsAreUntouched());
+    EXPECT_TRUE(log_sum_exp_.GuardsAreUntouched());
+    EXPECT_TRUE(predictions_.GuardsAreUntouched());
+  }
+
+  LossRun<T> Read(const compute::LossSummary& summary) const {
+    LossRun<T> run;
+    run.summary = summary;
+    if (settings_.gradient_type.has_value()) {
+      run.gradient_wide =
+          compute::WithElementType(*settings_.gradient_type, [&](auto zero) {
+            return Wide(gradient_.template Read<decltype(zero)>());
+          });
+    } else {
+      run.gradient = gradient_.template Read<T>();
+    }
+    run.probabilities = probabilities_.template Read<T>();
+    run.row_losses = row_losses_.template Read<T>();
+    run.log_sum_exp = log_sum_exp_.template Read<T>();
+    run.predictions = predictions_.template Read<int64_t>();
+    return run;
+  }
+
+ private:
+  GuardedBytes Bytes(unsigned output, size_t bytes_per_row) const {
+    const size_t rows = settings_.outputs & output ? rows_ : 0;
+    return GuardedBytes(rows * bytes_per_row, settings_.output_offset);
+  }
+  size_t GradientElement() const {
+    return compute::ElementBytes(
+        settings_.gradient_type.value_or(ElementTypeOf<T>()));
+  }
+
+  const RunSettings& settings_;
+  const size_t rows_;
+  GuardedBytes gradient_;
+  GuardedBytes probabilities_;
+  GuardedBytes row_losses_;
+  GuardedBytes log_sum_exp_;
+  GuardedBytes predictions_;
+};
 
 }  // namespace
 
@@ -113,47 +157,17 @@ TestBatch<T> DrawBatch(Distribution distribution, int64_t rows, int64_t classes,
 template <typename T>
 absl::StatusOr<LossRun<T>> RunLoss(const TestBatch<T>& batch,
                                    const RunSettings& settings) {
-  const auto* logits = reinterpret_cast<const std::byte*>(batch.logits.data());
-  const std::vector<ExactBytes> pieces =
-      CutIntoPieces(logits, batch.logits.size() * sizeof(T), settings);
-  std::vector<absl::Span<const std::byte>> spans;
-  for (const ExactBytes& piece : pieces) spans.push_back(piece.span());
-  const ExactBytes labels = LabelBytes(batch.labels, settings);
-
-  const auto output_bytes = [&](unsigned output, size_t bytes_per_row) {
-    const size_t rows = settings.outputs & output ? batch.rows : 0;
-    return GuardedBytes(rows * bytes_per_row, settings.output_offset);
-  };
-  GuardedBytes gradient = output_bytes(kGradient, batch.classes * sizeof(T));
-  GuardedBytes row_losses = output_bytes(kRowLosses, sizeof(T));
-  GuardedBytes log_sum_exp = output_bytes(kLogSumExp, sizeof(T));
-  GuardedBytes predictions = output_bytes(kPredictions, sizeof(int64_t));
-
-  const compute::Batch views{
-      .rows = batch.rows,
-      .classes = batch.classes,
-      .logits_type = std::is_same_v<T, float> ? compute::ElementType::kFloat32
-                                              : compute::ElementType::kFloat64,
-      .logits = spans,
-      .labels = {settings.label_type, labels.span().data(),
-                 static_cast<int64_t>(batch.labels.size())}};
-  const compute::LossOutputs outputs{.gradient = gradient.span(),
-                                     .row_losses = row_losses.span(),
-                                     .log_sum_exp = log_sum_exp.span(),
-                                     .predictions = predictions.span()};
+  const Inputs<T> inputs(batch, settings);
+  Outputs<T> outputs(batch, settings);
   compute::ThreadPool pool(settings.threads);
   const absl::StatusOr<compute::LossSummary> summary = compute::ComputeLoss(
-      settings.loss, settings.options, views, outputs, pool, [&] {
+      inputs.loss(), settings.options, inputs.batch(), outputs.views(), pool,
+      [&] {
         return settings.stop_check ? settings.stop_check() : absl::OkStatus();
       });
-
-  EXPECT_TRUE(gradient.GuardsAreUntouched());
-  EXPECT_TRUE(row_losses.GuardsAreUntouched());
-  EXPECT_TRUE(log_sum_exp.GuardsAreUntouched());
-  EXPECT_TRUE(predictions.GuardsAreUntouched());
+  outputs.ExpectGuardsUntouched();
   if (!summary.ok()) return summary.status();
-  return LossRun<T>{*summary, Read<T>(gradient), Read<T>(row_losses),
-                    Read<T>(log_sum_exp), Read<int64_t>(predictions)};
+  return outputs.Read(*summary);
 }
 
 template <typename T>
@@ -163,11 +177,17 @@ LossRun<T> MustRunLoss(const TestBatch<T>& batch, const RunSettings& settings) {
   ADD_FAILURE() << "ComputeLoss refused a batch of " << batch.rows << " x "
                 << batch.classes << ": " << run.status();
   // The right sizes, so that a test can go on to report what it finds.
-  return {{},
-          std::vector<T>(batch.logits.size()),
-          std::vector<T>(batch.rows),
-          std::vector<T>(batch.rows),
-          std::vector<int64_t>(batch.rows)};
+  LossRun<T> blank;
+  if (settings.gradient_type.has_value()) {
+    blank.gradient_wide.resize(batch.logits.size());
+  } else {
+    blank.gradient.resize(batch.logits.size());
+  }
+  blank.probabilities.resize(batch.logits.size());
+  blank.row_losses.resize(batch.rows);
+  blank.log_sum_exp.resize(batch.rows);
+  blank.predictions.resize(batch.rows);
+  return blank;
 }
 
 template <typename T>
@@ -178,7 +198,7 @@ template <typename T>
            << "sizes " << a.size() << " and " << b.size();
   }
   for (size_t i = 0; i < a.size(); ++i) {
-    if (std::memcmp(&a[i], &b[i], sizeof(T)) != 0) {
+    if (!SameBits(a[i], b[i])) {
       return ::testing::AssertionFailure()
              << "element " << i << ": " << ::testing::PrintToString(a[i])
              << " and " << ::testing::PrintToString(b[i]);
@@ -204,6 +224,12 @@ template <typename T>
   if (auto same = SameBits(a.gradient, b.gradient); !same) {
     return same << " of the gradient";
   }
+  if (auto same = SameBits(a.gradient_wide, b.gradient_wide); !same) {
+    return same << " of the gradient in its own type";
+  }
+  if (auto same = SameBits(a.probabilities, b.probabilities); !same) {
+    return same << " of probabilities";
+  }
   if (auto same = SameBits(a.row_losses, b.row_losses); !same) {
     return same << " of row_losses";
   }
@@ -227,6 +253,8 @@ template <typename T>
                                                const std::vector<T>&);
 LOSSD_INSTANTIATE(float)
 LOSSD_INSTANTIATE(double)
+LOSSD_INSTANTIATE(compute::Float16)
+LOSSD_INSTANTIATE(compute::BFloat16)
 #undef LOSSD_INSTANTIATE
 template ::testing::AssertionResult SameBits(const std::vector<int64_t>&,
                                              const std::vector<int64_t>&);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,7 +16,7 @@
 
 namespace lossd::testing {
 
-// A batch of T, float or double.
+// A batch of T, any of the core's element types.
 template <typename T>
 struct TestBatch {
   int64_t rows = 0;
@@ -34,12 +35,22 @@ inline constexpr unsigned kGradient = 1;
 inline constexpr unsigned kRowLosses = 2;
 inline constexpr unsigned kLogSumExp = 4;
 inline constexpr unsigned kPredictions = 8;
-inline constexpr unsigned kAllOutputs = 15;
+inline constexpr unsigned kProbabilities = 16;
+inline constexpr unsigned kAllOutputs = 31;
 
 struct RunSettings {
   compute::SoftmaxCrossEntropy loss;
+  // [classes]; not empty: the loss's class_weights.
+  std::vector<double> class_weights;
   compute::LossOptions options;
+  std::vector<double> row_weights;  // [rows]; empty: 1
+  std::vector<double> upstream;     // [rows] or [1]; empty: 1
+  // [rows * classes]; not empty: the targets, instead of the batch's labels,
+  // each rounded to `target_type`.
+  std::vector<double> target_probabilities;
+  compute::ElementType target_type = compute::ElementType::kFloat64;
   unsigned outputs = kAllOutputs;
+  std::optional<compute::ElementType> gradient_type;
   int threads = 1;
   // Addresses of inputs and outputs are these past a multiple of 64.
   size_t input_offset = 0;
@@ -47,6 +58,7 @@ struct RunSettings {
   // Where the logits' bytes are cut into pieces, ascending; a repeated position
   // makes an empty piece. Each piece has a buffer of its own.
   std::vector<size_t> cuts;
+  std::vector<size_t> target_cuts;  // the same for the target probabilities
   compute::ClassIndices::Type label_type = compute::ClassIndices::Type::kInt64;
   std::function<absl::Status()> stop_check;  // default: always OK
 };
@@ -55,7 +67,9 @@ struct RunSettings {
 template <typename T>
 struct LossRun {
   compute::LossSummary summary;
-  std::vector<T> gradient;
+  std::vector<T> gradient;            // empty with a gradient_type
+  std::vector<double> gradient_wide;  // with a gradient_type, widened
+  std::vector<T> probabilities;
   std::vector<T> row_losses;
   std::vector<T> log_sum_exp;
   std::vector<int64_t> predictions;

@@ -16,9 +16,11 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "hwy/highway.h"
 #include "server/compute/exact/row_scratch.h"
+#include "server/compute/exact/row_task.h"
 #include "server/compute/exact/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,31 +29,43 @@ namespace lossd::compute::HWY_NAMESPACE {
 inline constexpr int64_t kChunk = 16;  // elements: the number of virtual lanes
 inline constexpr int64_t kVectors = kChunk / kLanes;  // vectors in a chunk
 
-// Copies z[0 .. count), count < kChunk, and fills up with -inf.
+// Infinity of that sign.
 template <typename T>
-HWY_INLINE void PadChunk(const T* z, int64_t count, T (&to)[kChunk]) {
+HWY_INLINE T Infinite(int sign) {
+  return FromDouble<T>(sign * std::numeric_limits<double>::infinity());
+}
+
+// Elements in a group: chunks whose sums are added as a tree.
+inline constexpr int64_t kGroupChunks = 4;
+inline constexpr int64_t kGroup = kGroupChunks * kChunk;
+
+// Copies z[0 .. count), 0 < count <= kChunk, and fills up with `padding`.
+template <typename T>
+HWY_INLINE void PadChunk(const T* z, int64_t count, T padding,
+                         T (&to)[kChunk]) {
 #if HWY_TARGET == HWY_AVX3
   // Without a call, which a short row would feel; lanes that are not loaded
   // cannot fault.
-  if constexpr (sizeof(T) == sizeof(float)) {
-    const auto padding = _mm512_set1_ps(-std::numeric_limits<T>::infinity());
+  if constexpr (std::is_same_v<T, float>) {
     const auto mask = static_cast<__mmask16>((1u << count) - 1);
-    return _mm512_storeu_ps(to, _mm512_mask_loadu_ps(padding, mask, z));
+    return _mm512_storeu_ps(
+        to, _mm512_mask_loadu_ps(_mm512_set1_ps(padding), mask, z));
   }
 #endif
-  std::fill_n(to, kChunk, -std::numeric_limits<T>::infinity());
+  std::fill_n(to, kChunk, padding);
   std::memcpy(to, z, count * sizeof(T));
 }
 
 // Copies from[0 .. count), count <= kChunk.
-HWY_INLINE void CopyPart(const float (&from)[kChunk], int64_t count,
-                         float* to) {
+template <typename T>
+HWY_INLINE void CopyPart(const T (&from)[kChunk], int64_t count, T* to) {
 #if HWY_TARGET == HWY_AVX3
-  const auto mask = static_cast<__mmask16>((1u << count) - 1);
-  _mm512_mask_storeu_ps(to, mask, _mm512_loadu_ps(from));
-#else
-  std::memcpy(to, from, count * sizeof(float));
+  if constexpr (std::is_same_v<T, float>) {
+    const auto mask = static_cast<__mmask16>((1u << count) - 1);
+    return _mm512_mask_storeu_ps(to, mask, _mm512_loadu_ps(from));
+  }
 #endif
+  std::memcpy(to, from, count * sizeof(T));
 }
 
 // Calls chunk(i, p) for every chunk of z[0 .. size): p points to its kChunk
@@ -63,7 +77,7 @@ HWY_INLINE void ForEachChunk(const T* z, int64_t begin, int64_t end,
   for (; i + kChunk <= end; i += kChunk) chunk(i, z + i);
   if (i < end) {
     T last[kChunk];
-    PadChunk(z + i, end - i, last);
+    PadChunk(z + i, end - i, Infinite<T>(-1), last);
     chunk(i, last);
   }
 }
@@ -82,24 +96,48 @@ HWY_INLINE void ForEachSpan(const RowTask& task, const F& span) {
   for (int64_t i = 0; i < spans; ++i) body(i);
 }
 
-// Takes the value at `index` of the chunk in `vectors` out of it, leaving 0.
-HWY_INLINE double TakeOut(int64_t index, VecD (&vectors)[kVectors]) {
-  const Doubles d;
-  HWY_ALIGN double lanes[kChunk];
-  for (int64_t v = 0; v < kVectors; ++v) {
-    hn::Store(vectors[v], d, lanes + v * kLanes);
+// Adds up what span(begin, end) returns for every span of the row, in order:
+// `Sums` has an Add and is at most kPartialSums doubles.
+template <typename Sums, typename F>
+HWY_INLINE Sums SumSpans(const RowTask& task, RowScratch& scratch,
+                         const F& span) {
+  static_assert(sizeof(Sums) <= kPartialSums * sizeof(double));
+  static_assert(std::is_trivially_copyable_v<Sums>);
+  if (task.classes <= kSpan) return span(int64_t{0}, task.classes);
+  double* partials = scratch.PartialSums(task.classes);
+  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
+    const Sums sums = span(begin, end);
+    std::memcpy(partials + begin / kSpan * kPartialSums, &sums, sizeof(sums));
+  });
+  Sums total;
+  std::memcpy(static_cast<void*>(&total), partials, sizeof(total));
+  for (int64_t begin = kSpan; begin < task.classes; begin += kSpan) {
+    Sums sums;
+    std::memcpy(static_cast<void*>(&sums),
+                partials + begin / kSpan * kPartialSums, sizeof(sums));
+    total.Add(sums);
   }
-  const double taken = lanes[index];
-  lanes[index] = 0.0;
-  for (int64_t v = 0; v < kVectors; ++v) {
-    vectors[v] = hn::Load(d, lanes + v * kLanes);
-  }
-  return taken;
+  return total;
 }
 
-// Whether chunk `i` holds `label`; never for kNoLabel.
-HWY_INLINE bool Holds(int64_t i, int64_t label) {
-  return static_cast<uint64_t>(label - i) < static_cast<uint64_t>(kChunk);
+// Which elements of vector `v` of a chunk are before the chunk's element
+// `count`.
+HWY_INLINE hn::Mask<Doubles> IsBelow(int64_t count, int64_t v) {
+  const Doubles d;
+  const VecD lanes = hn::Iota(d, static_cast<double>(v * kLanes));
+  return hn::Lt(lanes, hn::Set(d, static_cast<double>(count)));
+}
+
+// Which of vector `v` of the chunk at `i` are not `label`.
+HWY_INLINE hn::Mask<Doubles> IsNot(int64_t label, int64_t i, int64_t v) {
+  const Doubles d;
+  const VecD lanes = hn::Iota(d, static_cast<double>(v * kLanes));
+  return hn::Ne(lanes, hn::Set(d, static_cast<double>(label - i)));
+}
+
+// Whether elements [i, i + size) hold `label`; never for kNoLabel.
+HWY_INLINE bool Holds(int64_t i, int64_t size, int64_t label) {
+  return static_cast<uint64_t>(label - i) < static_cast<uint64_t>(size);
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

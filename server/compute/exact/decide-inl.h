@@ -9,214 +9,261 @@
 #endif
 
 #include <cmath>
-#include <cstring>
 #include <mutex>
 #include <optional>
 
 #include "hwy/highway.h"
+#include "server/compute/exact/bounded-inl.h"
 #include "server/compute/exact/log-inl.h"
+#include "server/compute/exact/real_row.h"
 #include "server/compute/exact/rounding-inl.h"
 #include "server/compute/exact/row_scratch.h"
 #include "server/compute/exact/slow_sums-inl.h"
+#include "server/compute/exact/targets-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
-// Relative errors of what is made from careful and from exact sums; the true
-// bounds are 2^-58 and 2^-84.
-inline constexpr double kCarefulError = 0x1p-57;
-inline constexpr double kExactError = 0x1p-80;
+// Relative errors of careful and of exact exponentials and their sums; the true
+// bounds are 2^-60 and 2^-89.
+inline constexpr double kCarefulError = 0x1p-58;
+inline constexpr double kExactError = 0x1p-84;
+// Of the logarithm that both take.
+inline constexpr double kLogError = 0x1p-84;
+// Of TargetPairs.
+inline constexpr double kTargetPairsError = 0x1p-84;
 
-inline constexpr double kCarefulUnscale = 0x1p-512;
-static_assert(kCarefulScaleBits == 512);
+HWY_INLINE ApproxPair Exactly(double value) { return {{value, 0.0}, 0.0}; }
+HWY_INLINE ApproxPair Within(Pair value, double relative_error) {
+  return {value, std::abs(value.hi) * relative_error};
+}
 
-// One row's results by careful and by exact arithmetic. Sums are taken when
-// first asked for.
-template <typename T>
+// scale row_weight upstream / denominator. REQUIRES: task.has_gradient().
+HWY_INLINE Pair GradientScale(const RowTask& task) {
+  return Pair{task.scale, 0.0} * Pair{task.row_weight, 0.0} *
+         Pair{task.upstream, 0.0} / Pair{task.denominator, 0.0};
+}
+
+// One row's results by careful and by exact arithmetic, and by RealRow. Sums
+// are taken when first asked for.
 class Decider {
  public:
   Decider(const RowTask& task, double max, RowScratch& scratch)
-      : task_(task),
-        z_(reinterpret_cast<const T*>(task.logits)),
-        max_(max),
-        scratch_(scratch),
-        slow_paths_(scratch.slow_paths) {}
+      : task_(task), max_(max), scratch_(scratch) {}
+
+  // Results as numbers of the gradient's, or the logits', type. Threads: those
+  // that share the row's spans may call these two, and nothing else meanwhile.
+  double Gradient(int64_t i) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // Where many elements are in doubt they tend to be the same.
+    const double logit = task_.Logit(i);
+    const Pair q = TargetWeight(task_, i);
+    const bool is_label = i == task_.label;
+    if (last_ && last_->logit == logit && last_->q.hi == q.hi &&
+        last_->q.lo == q.lo && !is_label) {
+      return last_->gradient;
+    }
+    const double gradient = Decide(
+        task_.gradient_type, [&](Way way) { return GradientBy(way, i, q); },
+        [&](RealRow& row) { return row.Gradient(i, task_.gradient_type); });
+    if (!is_label) last_ = Last{logit, q, gradient};
+    return gradient;
+  }
+  double Probability(int64_t i) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return Decide(
+        task_.type, [&](Way way) { return ShareBy(way, i); },
+        [&](RealRow& row) { return row.Probability(i, task_.type); });
+  }
+
+  double LogSumExp() {
+    return Decide(
+        task_.type, [&](Way way) { return LogSumExpBy(way); },
+        [&](RealRow& row) { return row.LogSumExp(task_.type); });
+  }
+  // REQUIRES: a label; no target on a logit of -inf.
+  double Loss() {
+    return Decide(
+        task_.type, [&](Way way) { return LossBy(way); },
+        [&](RealRow& row) { return row.Loss(task_.type); });
+  }
+
+  // The loss, not rounded to the logits' type, to a relative error under 2^-52
+  // unless terms cancel in a z-loss's logarithm; then to 2^-80 of these.
+  double CarefulLoss() {
+    const ApproxPair loss = LossBy(Way::kCareful);
+    if (loss.error <= loss.size() * 0x1p-53) return loss.value.hi;
+    return LossBy(Way::kExact).value.hi;
+  }
+
+  // Of the targets but for the label's.
+  const TargetPairs& targets() {
+    if (!targets_) {
+      targets_.emplace();
+      if (!task_.targets.one_hot()) FindTargets();
+    }
+    return *targets_;
+  }
+  // Whether another class than the label has a target and a logit of -inf.
+  bool has_infinite_distance() { return targets().infinite != 0.0; }
 
   const CarefulSums& careful() {
-    if (!careful_) {
-      careful_ = SumRowCarefully<false, T>(task_, max_, scratch_);
-    }
+    if (!careful_) careful_ = SumRowCarefully(task_, max_, scratch_);
     return *careful_;
+  }
+  void set_careful(const CarefulSums& sums) { careful_ = sums; }
+
+  // sum_j q_j + 2 z_loss lse, which multiplies the probabilities.
+  ApproxPair Total() {
+    const ApproxPair total = TotalBy(Way::kCareful);
+    if (total.error <= total.size() * 0x1p-56) return total;
+    return TotalBy(Way::kExact);
+  }
+
+  double max() const { return max_; }
+
+ private:
+  enum class Way { kCareful, kExact };
+  struct Last {
+    double logit;
+    Pair q;
+    double gradient;
+  };
+
+  template <typename By, typename ByReal>
+  double Decide(ElementType type, const By& by, const ByReal& by_real) {
+    ++scratch_.slow_paths.careful;
+    if (const auto value = RoundIfCertain(type, by(Way::kCareful))) {
+      return *value;
+    }
+    ++scratch_.slow_paths.exact;
+    if (const auto value = RoundIfCertain(type, by(Way::kExact))) return *value;
+    ++scratch_.slow_paths.unlimited;
+    if (!real_) real_.emplace(task_, max_);
+    return by_real(*real_);
   }
 
   const ExactSums& exact() {
-    if (!exact_) {
-      exact_ = SumExactly(z_, task_.classes, task_.label, max_);
-    }
+    if (!exact_) exact_ = SumExactly(task_, max_);
     return *exact_;
   }
 
-  // The row's loss and log_sum_exp, rounded to T. REQUIRES: a label, not at
-  // -inf.
-  T Loss() {
-    ++slow_paths_.careful;
-    const double z = Logit(task_.label);
-    Bounded ln = z == max_ ? CarefulLogOnePlusOthers() : CarefulLogSum();
-    if (const auto rounded = Round(Above(z, ln))) return *rounded;
-    ++slow_paths_.exact;
-    return RoundAnyway(Above(z, ExactLogSum()));
-  }
-  T LogSumExp() {
-    ++slow_paths_.careful;
-    if (const auto rounded = Round(Above(0.0, CarefulLogSum())))
-      return *rounded;
-    ++slow_paths_.exact;
-    return RoundAnyway(Above(0.0, ExactLogSum()));
-  }
-
-  // The gradient at `i`, not the label, as a float. Threads: those that share
-  // the row's spans may all call it, and nothing else meanwhile.
-  float GradientAt(int64_t i) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    ++slow_paths_.careful;
-    const Pair e = CarefulExpAt(i);
-    const Pair sum = careful().others + careful().label;
-    const Pair g = Scale() * (e / sum);
-    const auto rounded = RoundIfCertain(g, std::abs(g.hi) * kCarefulError);
-    if (rounded) return *rounded;
-    ++slow_paths_.exact;
-    const bool is_max = Logit(i) == max_;
-    const Pair exact_e = ExactExpOfLogit(Logit(i), max_);
-    const Pair all = Pair{1.0, 0.0} + exact().all_but_one();
-    const Pair exact_g = Scale() * (exact_e / all);
-    const auto certain =
-        RoundIfCertain(exact_g, std::abs(exact_g.hi) * kExactError);
-    if (certain || !is_max) return certain.value_or(RoundToFloat(exact_g));
-    // u / (D (count + rest)): compare u - t D count with t D rest.
-    const double count = exact().count + (exact().label_is_max ? 1.0 : 0.0);
-    const Pair rest =
-        exact().label_is_max ? exact().rest : exact().rest + exact().label;
-    return Decide(exact_g, [&](double t) {
-      const Pair td = TwoProduct(t, task_.denominator);
-      return Pair{task_.numerator, 0.0} - td * Pair{count, 0.0} - td * rest;
+  void FindTargets() {
+    double* high =
+        RowScratch::Room(scratch_.target_pairs, task_.classes + kChunk);
+    double* low =
+        RowScratch::Room(scratch_.target_pairs_low, task_.classes + kChunk);
+    FillTargets(task_, high, low);
+    targets_ = WithElementType(task_.type, [&](auto zero) {
+      return SumTargetPairs<decltype(zero)>(task_, max_, high, low, scratch_);
     });
   }
 
-  // The gradient at the label, as a float.
-  float GradientAtLabel() {
-    ++slow_paths_.careful;
-    const Pair sum = careful().others + careful().label;
-    const Pair g = -(Scale() * (careful().others / sum));
-    const auto rounded = RoundIfCertain(g, std::abs(g.hi) * kCarefulError);
-    if (rounded) return *rounded;
-    ++slow_paths_.exact;
-    const ExactSums& s = exact();
-    const Pair all = Pair{1.0, 0.0} + s.all_but_one();
-    const Pair exact_g = -(Scale() * (s.others() / all));
-    const auto certain =
-        RoundIfCertain(exact_g, std::abs(exact_g.hi) * kExactError);
-    if (certain) return *certain;
-    // (u / D) (others / (others + e)): compare (u - t D) others with t D e.
-    return Decide(exact_g, [&](double t) {
-      const Pair td = TwoProduct(t, task_.denominator);
-      const Pair v = Pair{-task_.numerator, 0.0} - td;
-      if (s.label_is_max) {
-        return v * Pair{s.count, 0.0} - td + v * s.rest;
-      }
-      return v * s.others() - td * s.label;
-    });
-  }
-
-  // numerator / denominator.
-  Pair Scale() const {
-    return Pair{task_.numerator, 0.0} / Pair{task_.denominator, 0.0};
-  }
-
-  double Logit(int64_t i) const {
-    T logit;
-    std::memcpy(&logit, z_ + i, sizeof(T));
-    return logit;
-  }
-
- private:
-  // A number within `error` of `value`.
-  struct Bounded {
-    Pair value;
-    double error;
-  };
-
-  // max - z + x.
-  Bounded Above(double z, Bounded x) const {
-    return {TwoSum(max_, -z) + x.value, x.error};
-  }
-
-  // ln of the sum of exp(z_j - max).
-  Bounded CarefulLogSum() {
-    const Pair sum =
-        Scaled(careful().others + careful().label, kCarefulUnscale);
-    const Pair ln = ExactLog1p(sum - Pair{1.0, 0.0});
-    return {ln, kCarefulError + ln.hi * kExactError};
-  }
-  // The same where the label is a maximum: what cancels is left out.
-  Bounded CarefulLogOnePlusOthers() {
-    const Pair ln = ExactLog1p(careful().others / careful().label);
-    return {ln, ln.hi * kCarefulError};
-  }
-  Bounded ExactLogSum() {
-    const Pair ln = ExactLog1p(exact().all_but_one());
-    return {ln, ln.hi * kExactError};
-  }
-
-  // The T nearest to the number, where that is certain; for float64, within 1
-  // ulp.
-  static std::optional<T> Round(Bounded x) {
-    if constexpr (sizeof(T) == sizeof(float)) {
-      return RoundIfCertain(x.value, x.error);
-    } else {
-      if (x.error > std::abs(x.value.hi) * 0x1p-55) return std::nullopt;
-      return x.value.hi;
+  // exp(scale (z_i - max)), the sum over all classes but the label, and that
+  // over all, times the same power of two.
+  ApproxPair ExponentialBy(Way way, int64_t i) {
+    if (way == Way::kCareful) {
+      return Within(CarefulExpOfLogit(task_.Logit(i), max_, task_.scale),
+                    kCarefulError);
     }
+    ApproxPair e =
+        Within(ExactExpOfLogit(task_.Logit(i), max_, task_.scale), kExactError);
+    if (task_.Logit(i) != max_) e.error += 0x1p-1060;
+    return e;
   }
-  static T RoundAnyway(Bounded x) {
-    if constexpr (sizeof(T) == sizeof(float)) return RoundToFloat(x.value);
-    return x.value.hi;
+  ApproxPair OthersBy(Way way) {
+    if (way == Way::kCareful) return Within(careful().others, kCarefulError);
+    ApproxPair others = Within(exact().others(), kExactError);
+    if (exact().rest.hi != 0.0) others.error += 0x1p-1060;
+    return others;
   }
-
-  Pair CarefulExpAt(int64_t i) const {
-    const Doubles d;
-    T logits[kChunk];
-    std::fill_n(logits, kChunk, static_cast<T>(Logit(i)));
-    const VecPair e = CarefulExpOfLogits(logits, hn::Set(d, max_));
-    return {hn::GetLane(e.hi), hn::GetLane(e.lo)};
-  }
-
-  // Rounds `value`, which lies so near the middle t of two floats that only
-  // `compare(t)`, which has the sign of value - t, can tell on which side.
-  template <typename Compare>
-  float Decide(Pair value, const Compare& compare) {
-    ++slow_paths_.ties;
-    const double error = std::abs(value.hi) * kExactError;
-    const float below = RoundToFloat(value + Pair{-error, 0.0});
-    const float above = RoundToFloat(value + Pair{error, 0.0});
-    const double middle = 0.5 * (Finite(below) + Finite(above));
-    const double side = compare(middle).hi;
-    if (side == 0.0) return static_cast<float>(middle);  // ties to even
-    return side > 0.0 ? above : below;
+  ApproxPair SumBy(Way way) {
+    if (way == Way::kCareful) {
+      return Within(careful().others + careful().label, kCarefulError);
+    }
+    return Within(Pair{1.0, 0.0} + exact().all_but_one(), kExactError);
   }
 
-  // Rounding takes infinity for the power of two after the largest float.
-  static double Finite(float value) {
-    return std::isinf(value) ? std::copysign(0x1p128, value) : value;
+  // ln of the sum of exp(scale (z_j - max)), never negative.
+  ApproxPair LogSumBy(Way way) {
+    if (way == Way::kExact) {
+      ApproxPair ln = Within(ExactLog1p(exact().all_but_one()), kLogError);
+      if (exact().rest.hi != 0.0) ln.error += 0x1p-1060;
+      return ln;
+    }
+    if (task_.label != kNoLabel && task_.Logit(task_.label) == max_) {
+      // What would cancel is left out.
+      return Within(ExactLog1p(careful().others / careful().label),
+                    2 * kCarefulError);
+    }
+    constexpr double kUnscale = 0x1p-512;
+    static_assert(kCarefulScaleBits == 512);
+    const Pair sum = Scaled(careful().others + careful().label, kUnscale);
+    const Pair ln = ExactLog1p(sum - Pair{1.0, 0.0});
+    return {ln, 2 * kCarefulError + ln.hi * kLogError};
+  }
+  ApproxPair LogSumExpBy(Way way) {
+    return Exactly(max_) * Exactly(task_.scale) + LogSumBy(way);
+  }
+
+  ApproxPair TargetOfLabel() {
+    return Within(TargetWeight(task_, task_.label), 0x1p-98);
+  }
+  ApproxPair OtherTargets() {
+    return Within(targets().weights, kTargetPairsError);
+  }
+
+  // Of q but for the label's, and 2 z_loss lse.
+  ApproxPair OthersTotalBy(Way way) {
+    if (task_.z_loss == 0.0) return OtherTargets();
+    return OtherTargets() + Exactly(2.0 * task_.z_loss) * LogSumExpBy(way);
+  }
+  ApproxPair TotalBy(Way way) { return TargetOfLabel() + OthersTotalBy(way); }
+
+  ApproxPair ShareBy(Way way, int64_t i) {
+    return ExponentialBy(way, i) / SumBy(way);
+  }
+  ApproxPair GradientBy(Way way, int64_t i, Pair q) {
+    const ApproxPair scale = Within(GradientScale(task_), 0x1p-97);
+    if (i == task_.label) {
+      // The label's own part of the total would cancel against its target.
+      return scale * ((OthersTotalBy(way) * ExponentialBy(way, i) -
+                       TargetOfLabel() * OthersBy(way)) /
+                      SumBy(way));
+    }
+    const ApproxPair part = TotalBy(way) * ShareBy(way, i);
+    if (task_.targets.one_hot()) return scale * part;
+    return scale * (part - Within(q, 0x1p-98));
+  }
+
+  ApproxPair LossBy(Way way) {
+    const ApproxPair log_sum = LogSumBy(way);
+    const ApproxPair target = TargetOfLabel();
+    ApproxPair loss = Exactly(0.0);
+    if (target.value.hi != 0.0) {  // else the logit may be -inf
+      const Pair below = TwoSum(max_, -task_.Logit(task_.label));
+      loss = target * (ApproxPair{below, 0.0} * Exactly(task_.scale) + log_sum);
+    }
+    if (!task_.targets.one_hot()) {
+      loss = loss + Within(targets().distances, kTargetPairsError) +
+             OtherTargets() * log_sum;
+    }
+    if (task_.z_loss != 0.0) {
+      const ApproxPair lse = LogSumExpBy(way);
+      loss = loss + Exactly(task_.z_loss) * (lse * lse);
+    }
+    return Exactly(task_.row_weight) * loss;
   }
 
   const RowTask& task_;
-  const T* const z_;
   const double max_;
   RowScratch& scratch_;
-  SlowPaths& slow_paths_;
   std::mutex mutex_;
+  std::optional<Last> last_;
+  std::optional<TargetPairs> targets_;
   std::optional<CarefulSums> careful_;
   std::optional<ExactSums> exact_;
+  std::optional<RealRow> real_;
 };
 
 }  // namespace lossd::compute::HWY_NAMESPACE

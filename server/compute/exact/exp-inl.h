@@ -65,13 +65,16 @@ inline constexpr double kToInteger = 0x1.8p52;
 // Below it the fast exponential is 0.
 inline constexpr double kFastLow = -708.0;
 
-// exp(x) for x <= 700; 0 for x < kFastLow; NaN for NaN. Garbage above. With
-// steps of ln2 / 16: the table costs no more than one of 8 entries and the
-// polynomial is 2^7 times as good.
+// exp of each vector, for x <= 700; 0 for x < kFastLow; NaN for NaN. Garbage
+// above, and below kFastLow unless kMasks. With steps of ln2 / 16: the table
+// costs no more than one of 8 entries and the polynomial is 2^7 times as good.
+// All vectors go through each step together: their chains of operations hide
+// each other's latency.
 // Accuracy: relative error under (2.3 + 0.31 |x|) 2^-53: the table and the last
 // step, 2^-53 each; the polynomial, 2^-56.2; r and u, 2^-57; the part of ln2
 // left out, |x| 2^-54.7.
-HWY_INLINE VecD FastExp(VecD x) {
+template <bool kMasks, int64_t kCount>
+HWY_INLINE void FastExps(VecD (&x)[kCount]) {
   constexpr double kQ[] = {0x1.fffffffffffb9p-2, 0x1.555555548f890p-3,
                            0x1.55555558fc9cfp-5, 0x1.11123aae79304p-7,
                            0x1.6c14c6f159253p-10};
@@ -80,15 +83,43 @@ HWY_INLINE VecD FastExp(VecD x) {
   const Doubles d;
   const Bits di;
   const VecD to_integer = hn::Set(d, kToInteger);
-  const VecD shifted = FusedMulAdd(x, hn::Set(d, kSixteenOverLn2), to_integer);
-  const VecD n = hn::Sub(shifted, to_integer);
-  const VecD r = FusedMulAdd(n, hn::Set(d, -kLn2Over16), x);
-  const auto bits = hn::BitCast(di, shifted);
-  const VecD power =
-      hn::BitCast(d, hn::Add(hn::BitCast(di, LookUp16(kShiftedPowers, bits)),
-                             hn::ShiftLeft<48>(bits)));
-  const VecD u = FusedMulAdd(hn::Mul(r, r), Polynomial(r, kQ), r);
-  return FusedMulAddSelf(power, u, x, hn::Set(d, kFastLow));
+  VecD shifted[kCount], r[kCount], power[kCount], u[kCount];
+  for (int64_t v = 0; v < kCount; ++v) {
+    shifted[v] = FusedMulAdd(x[v], hn::Set(d, kSixteenOverLn2), to_integer);
+  }
+  for (int64_t v = 0; v < kCount; ++v) {
+    const VecD n = hn::Sub(shifted[v], to_integer);
+    r[v] = FusedMulAdd(n, hn::Set(d, -kLn2Over16), x[v]);
+  }
+  for (int64_t v = 0; v < kCount; ++v) {
+    const auto bits = hn::BitCast(di, shifted[v]);
+    power[v] =
+        hn::BitCast(d, hn::Add(hn::BitCast(di, LookUp16(kShiftedPowers, bits)),
+                               hn::ShiftLeft<48>(bits)));
+  }
+  for (int64_t v = 0; v < kCount; ++v) {
+    // By Estrin's scheme, whose chain is shorter than Horner's.
+    const VecD r2 = hn::Mul(r[v], r[v]);
+    const VecD low = FusedMulAdd(r[v], hn::Set(d, kQ[1]), hn::Set(d, kQ[0]));
+    const VecD high =
+        FusedMulAdd(r2, hn::Set(d, kQ[4]),
+                    FusedMulAdd(r[v], hn::Set(d, kQ[3]), hn::Set(d, kQ[2])));
+    u[v] = FusedMulAdd(r2, FusedMulAdd(r2, high, low), r[v]);
+  }
+  for (int64_t v = 0; v < kCount; ++v) {
+    if constexpr (kMasks) {
+      x[v] = FusedMulAddSelf(power[v], u[v], x[v], hn::Set(d, kFastLow));
+    } else {
+      x[v] = FusedMulAdd(power[v], u[v], power[v]);
+    }
+  }
+}
+
+// The same for one vector, masked.
+HWY_INLINE VecD FastExp(VecD x) {
+  VecD e[1] = {x};
+  FastExps<true>(e);
+  return e[0];
 }
 
 // What the careful exponentials are multiplied by, so that none is subnormal.
@@ -97,7 +128,7 @@ inline constexpr int kCarefulScaleBits = 512;
 // by.
 inline constexpr double kCarefulLow = -1050.0;
 
-// 2^512 exp(x + x_low) for x <= 0, |x_low| <= ulp(x) / 2, as a pair; 0 for
+// 2^512 exp(x + x_low) for x <= 0, |x_low| <= 2 ulp(x), as a pair; 0 for
 // x < kCarefulLow, -inf included, whatever x_low is then.
 // Accuracy: relative error under 2^-61: the polynomial's 2^-65 and the rounding
 // of terms below 2^-9 in size.

@@ -1,5 +1,5 @@
-// The fast exponentials of a float32 row and their sums. Included once per
-// instruction set.
+// The fast exponentials of a row and their sums. Included once per instruction
+// set.
 #if defined(LOSSD_SERVER_COMPUTE_EXACT_FAST_SUMS_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef LOSSD_SERVER_COMPUTE_EXACT_FAST_SUMS_INL_H_
@@ -9,167 +9,244 @@
 #endif
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "hwy/highway.h"
-#include "server/compute/compensated_sum.h"
 #include "server/compute/exact/chunks-inl.h"
+#include "server/compute/exact/double_double-inl.h"
 #include "server/compute/exact/exp-inl.h"
 #include "server/compute/exact/row_scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
-// Chunks in a part, parts in a slice.
-inline constexpr int64_t kPartChunks = 8;
-inline constexpr int64_t kSliceParts = 4;
+// A sum in kChunk lanes. What is lost between slices of kSliceGroups additions
+// per lane is kept.
+inline constexpr int64_t kSliceGroups = 8;
 
-// All kChunk lanes together, by halving, as for pairs of the careful sums.
-HWY_INLINE double FastSumOfLanes(VecD (&sums)[kVectors]) {
-  for (int64_t width = kVectors / 2; width > 0; width /= 2) {
-    for (int64_t v = 0; v < width; ++v) {
-      sums[v] = hn::Add(sums[v], sums[v + width]);
-    }
-  }
-  HWY_ALIGN double lanes[kLanes];
-  hn::Store(sums[0], Doubles(), lanes);
-  for (int64_t width = kLanes / 2; width > 0; width /= 2) {
-    for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-  }
-  return lanes[0];
-}
-
-// What the fast pass over a row, or a span of one, finds out.
-struct FastSums {
-  double others = 0.0;  // sum of exp(z_j - offset) over j != label
-  double label = 0.0;   // exp(z_label - offset); 0 without a label
-  float largest;        // logit; wrong where there are NaN
-  float smallest;
-};
-
-// Sums exp(z_j - offset), `offset` being 0 unless kHasOffset; fills
-// exps[0 .. size) and its padding if kKeep, with 0 at the label. Fetches
-// next[0 .. size) meanwhile, unless that is null: the arithmetic leaves the
-// memory idle.
-// Accuracy: FastExp's, and 15 * 2^-53 for the sum: a lane adds at most 7 + 3
-// times before rounding errors are kept, and all lanes together 5 times.
-template <bool kKeep, bool kHasOffset>
-HWY_INLINE FastSums SumFast(const float* z, int64_t size, int64_t label,
-                            double offset, double* exps, const float* next) {
-  const Doubles d;
-  const hn::CappedTag<float, kChunk> df;
-  constexpr int64_t kFloatLanes = hn::MaxLanes(df);
-  const VecD offsets = hn::Set(d, offset);
-  FastSums result;
-  auto largest = hn::Set(df, -std::numeric_limits<float>::infinity());
-  auto smallest = hn::Set(df, std::numeric_limits<float>::infinity());
-  VecPair sums[kVectors];
-  for (auto& sum : sums) sum = {hn::Zero(d), hn::Zero(d)};
-  VecD part[kVectors];
-  const auto chunk = [&](int64_t i, const float* p) HWY_ATTR {
-    if (next != nullptr) __builtin_prefetch(next + i, 0, 2);
-    VecD e[kVectors];
-    for (int64_t v = 0; v < kVectors; ++v) {
-      VecD x = LoadAsDouble(p + v * kLanes);
-      if constexpr (kHasOffset) x = hn::Sub(x, offsets);
-      e[v] = FastExp(x);
-    }
-    if (HWY_UNLIKELY(Holds(i, label))) result.label = TakeOut(label - i, e);
-    for (int64_t v = 0; v < kVectors; ++v) {
-      if constexpr (kKeep) hn::StoreU(e[v], d, exps + i + v * kLanes);
-      part[v] = hn::Add(part[v], e[v]);
-    }
-    for (int64_t j = 0; j < kChunk; j += kFloatLanes) {
-      const auto logits = hn::LoadU(df, p + j);
-      largest = hn::Max(largest, logits);  // which the padding never is
-      if (HWY_LIKELY(i + kChunk <= size)) {
-        smallest = hn::Min(smallest, logits);
-      } else {
-        const int64_t count = std::clamp<int64_t>(size - i - j, 0, kFloatLanes);
-        smallest = hn::IfThenElse(hn::FirstN(df, count),
-                                  hn::Min(smallest, logits), smallest);
-      }
-    }
-  };
-  constexpr int64_t kPart = kPartChunks * kChunk;
-  constexpr int64_t kSlice = kSliceParts * kPart;
-  for (int64_t begin = 0; begin < size; begin += kSlice) {
-    const int64_t end = std::min(begin + kSlice, size);
-    VecD slice[kVectors];
-    for (auto& sum : slice) sum = hn::Zero(d);
-    for (int64_t i = begin; i < end; i += kPart) {
-      for (auto& sum : part) sum = hn::Zero(d);
-      ForEachChunk(z, i, std::min(i + kPart, end), chunk);
-      for (int64_t v = 0; v < kVectors; ++v) {
-        slice[v] = hn::Add(slice[v], part[v]);
-      }
-    }
-    for (int64_t v = 0; v < kVectors; ++v) {
-      const VecPair sum = TwoSum(sums[v].hi, slice[v]);
-      sums[v] = {sum.hi, hn::Add(sums[v].lo, sum.lo)};
-    }
-  }
-  VecD totals[kVectors];
-  for (int64_t v = 0; v < kVectors; ++v) {
-    totals[v] = hn::Add(sums[v].hi, sums[v].lo);
-  }
-  result.others = FastSumOfLanes(totals);
-  result.largest = hn::GetLane(hn::MaxOfLanes(df, largest));
-  result.smallest = hn::GetLane(hn::MinOfLanes(df, smallest));
-  return result;
-}
-
-// A row's sums from those of its spans. Accuracy: one more 2^-53.
-class FastTotal {
+class LaneSum {
  public:
-  HWY_INLINE void Add(const FastSums& sums) {
-    others_.Add(sums.others);
-    total_.label += sums.label;  // 0 in all spans but one
-    total_.largest = std::max(total_.largest, sums.largest);
-    total_.smallest = std::min(total_.smallest, sums.smallest);
+  HWY_INLINE LaneSum() {
+    const Doubles d;
+    for (auto& sum : sums_) sum = {hn::Zero(d), hn::Zero(d)};
+    for (auto& sum : slice_) sum = hn::Zero(d);
   }
 
-  HWY_INLINE FastSums Total() {
-    total_.others = others_.Total();
-    return total_;
+  // Adds to vector `v` of the lanes.
+  HWY_INLINE void Add(int64_t v, VecD terms) {
+    slice_[v] = hn::Add(slice_[v], terms);
+  }
+
+  HWY_INLINE void EndSlice() {
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const VecPair sum = TwoSum(sums_[v].hi, slice_[v]);
+      sums_[v] = {sum.hi, hn::Add(sums_[v].lo, sum.lo)};
+      slice_[v] = hn::Zero(Doubles());
+    }
+  }
+
+  // All lanes together, by halving. REQUIRES: the last slice has ended.
+  HWY_INLINE double Total() const {
+    VecD sums[kVectors];
+    for (int64_t v = 0; v < kVectors; ++v) {
+      sums[v] = hn::Add(sums_[v].hi, sums_[v].lo);
+    }
+    for (int64_t width = kVectors / 2; width > 0; width /= 2) {
+      for (int64_t v = 0; v < width; ++v) {
+        sums[v] = hn::Add(sums[v], sums[v + width]);
+      }
+    }
+    HWY_ALIGN double lanes[kLanes];
+    hn::Store(sums[0], Doubles(), lanes);
+    for (int64_t width = kLanes / 2; width > 0; width /= 2) {
+      for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+    }
+    return lanes[0];
   }
 
  private:
-  CompensatedSum others_;
-  FastSums total_ = {0.0, 0.0, -std::numeric_limits<float>::infinity(),
-                     std::numeric_limits<float>::infinity()};
+  VecPair sums_[kVectors];
+  VecD slice_[kVectors];
 };
 
-// SumFast for the whole row.
-template <bool kKeep, bool kHasOffset>
+// What the fast pass over a row, or a span of one, finds out; x_j = scale z_j -
+// offset.
+struct FastSums {
+  double others = 0.0;  // sum of exp(x_j) over j != label
+  double others_low = 0.0;
+  float largest = -std::numeric_limits<float>::infinity();  // logit; wrong
+  float smallest = std::numeric_limits<float>::infinity();  // with NaN
+
+  // Accuracy: one more rounding for all spans of a row together.
+  HWY_INLINE void Add(const FastSums& next) {
+    const Pair sum = TwoSum(others, next.others);
+    others = sum.hi;
+    others_low += sum.lo + next.others_low;
+    largest = std::max(largest, next.largest);
+    smallest = std::min(smallest, next.smallest);
+  }
+};
+
+// Logits that the fast pass is told to take without masks, offset and scale:
+// all exponentials are then far from overflow and underflow, and what stands in
+// for -inf adds nothing that could be seen.
+inline constexpr double kPlainLow = -600.0;
+inline constexpr double kPlainNothing = -688.0;  // a number of every type
+
+// The first pass over z[0 .. size), `label` counting from z.
+//
+// kKeep: fills exps[0 .. size) and its padding to whole chunks, with 0 at the
+// label and in the padding: a product of less would underflow, which is slow.
+// kPlain: offset 0, scale 1; results are of no use if a logit is below
+// kPlainLow or not finite.
+template <bool kKeep, bool kPlain, typename T>
+class FastPass {
+ public:
+  HWY_INLINE FastPass(const T* z, int64_t size, int64_t label, double scale,
+                      double offset, double* exps)
+      : z_(z),
+        size_(size),
+        label_(label),
+        scale_(hn::Set(Doubles(), scale)),
+        minus_offset_(hn::Set(Doubles(), 0.0 - offset)),
+        exps_(exps),
+        largest_(hn::Set(Lanes(), -std::numeric_limits<float>::infinity())),
+        smallest_(hn::Set(Lanes(), std::numeric_limits<float>::infinity())) {}
+
+  // Fetches next[0 .. size) meanwhile, unless that is null: the arithmetic
+  // leaves the memory idle.
+  // Accuracy: FastExp's, and 15 * 2^-53 for the sum: a lane adds 2 times within
+  // a group and 7 within a slice; then come the two halves of a lane's sum and
+  // all lanes together, 5 times.
+  HWY_INLINE FastSums Run(const T* next) {
+    // The label's group is taken from a copy without it: no branch of the loop
+    // depends on where it is.
+    T copy[kGroup];
+    const int64_t whole = size_ / kGroup * kGroup;
+    const bool copies = Holds(0, whole, label_);
+    const int64_t label_group = copies ? label_ / kGroup * kGroup : -1;
+    if (copies) {
+      std::memcpy(copy, z_ + label_group, sizeof(copy));
+      copy[label_ - label_group] = kNothing;
+    }
+    for (int64_t begin = 0; begin < whole; begin += kSliceGroups * kGroup) {
+      const int64_t end = std::min(begin + kSliceGroups * kGroup, whole);
+      for (int64_t i = begin; i < end; i += kGroup) {
+        AddGroup(i, i == label_group ? copy : z_ + i, next);
+      }
+      sums_.EndSlice();
+    }
+    if (kKeep && copies) exps_[label_] = 0.0;
+    if (whole < size_) AddRest(whole);
+    const Lanes df;
+    FastSums result;
+    result.others = sums_.Total();
+    result.largest = hn::GetLane(hn::MaxOfLanes(df, largest_));
+    result.smallest = hn::GetLane(hn::MinOfLanes(df, smallest_));
+    return result;
+  }
+
+ private:
+  using Lanes = hn::CappedTag<float, kChunk>;
+  static constexpr int64_t kFloatLanes = hn::MaxLanes(Lanes());
+  static constexpr T kNothing = FromDouble<T>(
+      kPlain ? kPlainNothing : -std::numeric_limits<double>::infinity());
+
+  // The exponentials of the chunk p.
+  HWY_INLINE void Exps(const T* p, VecD (&e)[kVectors]) {
+    for (int64_t v = 0; v < kVectors; ++v) {
+      e[v] = LoadAsDouble(p + v * kLanes);
+      if constexpr (!kPlain) e[v] = FusedMulAdd(e[v], scale_, minus_offset_);
+    }
+    FastExps<!kPlain>(e);
+  }
+
+  HWY_INLINE void Keep(int64_t i, const VecD (&e)[kVectors]) {
+    if constexpr (kKeep) {
+      for (int64_t v = 0; v < kVectors; ++v) {
+        hn::StoreU(e[v], Doubles(), exps_ + i + v * kLanes);
+      }
+    }
+  }
+
+  HWY_INLINE void AddBounds(const T* p) {
+    for (int64_t j = 0; j < kChunk; j += kFloatLanes) {
+      const auto logits = LoadFloats(Lanes(), p + j);
+      largest_ = hn::Max(largest_, logits);
+      smallest_ = hn::Min(smallest_, logits);
+    }
+  }
+
+  HWY_INLINE void AddGroup(int64_t i, const T* p, const T* next) {
+    VecD sums[kGroupChunks][kVectors];
+    for (int64_t c = 0; c < kGroupChunks; ++c) {
+      AddBounds(z_ + i + c * kChunk);
+      if (next != nullptr) __builtin_prefetch(next + i + c * kChunk, 0, 2);
+      Exps(p + c * kChunk, sums[c]);
+      Keep(i + c * kChunk, sums[c]);
+    }
+    for (int64_t v = 0; v < kVectors; ++v) {
+      sums_.Add(v, hn::Add(hn::Add(sums[0][v], sums[1][v]),
+                           hn::Add(sums[2][v], sums[3][v])));
+    }
+  }
+
+  // What is left after the whole groups; the label is taken out on the way.
+  HWY_INLINE void AddRest(int64_t i) {
+    for (; i < size_; i += kChunk) {
+      const int64_t count = std::min(size_ - i, kChunk);
+      const T* p = z_ + i;
+      T padded[kChunk];
+      if (count < kChunk) {
+        T first;
+        std::memcpy(&first, p, sizeof(T));
+        PadChunk(p, count, first, padded);  // changes no bound
+        AddBounds(padded);
+        PadChunk(p, count, kNothing, padded);
+        p = padded;
+      } else {
+        AddBounds(p);
+      }
+      VecD e[kVectors];
+      Exps(p, e);
+      for (int64_t v = 0; v < kVectors; ++v) {
+        const auto real = hn::And(IsBelow(count, v), IsNot(label_, i, v));
+        e[v] = hn::IfThenElseZero(real, e[v]);
+        sums_.Add(v, e[v]);
+      }
+      Keep(i, e);
+    }
+    sums_.EndSlice();
+  }
+
+  const T* const z_;
+  const int64_t size_;
+  const int64_t label_;
+  const VecD scale_;
+  const VecD minus_offset_;
+  double* const exps_;
+  LaneSum sums_;
+  hn::Vec<Lanes> largest_;
+  hn::Vec<Lanes> smallest_;
+};
+
+// FastPass over the whole row.
+template <bool kKeep, bool kPlain, typename T>
 HWY_INLINE FastSums SumRowFast(const RowTask& task, double offset,
                                RowScratch& scratch) {
-  const float* z = reinterpret_cast<const float*>(task.logits);
-  const float* next = reinterpret_cast<const float*>(task.next_logits);
+  const T* z = reinterpret_cast<const T*>(task.logits);
+  const T* next = reinterpret_cast<const T*>(task.next_logits);
   double* exps = kKeep ? scratch.exps.data() : nullptr;
-  const auto sum_span = [&](int64_t begin, int64_t end) HWY_ATTR {
-    return SumFast<kKeep, kHasOffset>(z + begin, end - begin,
-                                      task.label - begin, offset,
-                                      kKeep ? exps + begin : nullptr,
-                                      next != nullptr ? next + begin : nullptr);
-  };
-  if (task.classes <= kSpan) return sum_span(0, task.classes);
-  double* partials = scratch.PartialSums(task.classes);
-  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
-    const FastSums sums = sum_span(begin, end);
-    double* to = partials + begin / kSpan * kPartialSums;
-    to[0] = sums.others;
-    to[1] = sums.label;
-    to[2] = sums.largest;
-    to[3] = sums.smallest;
-  });
-  FastTotal total;
-  for (int64_t begin = 0; begin < task.classes; begin += kSpan) {
-    const double* from = partials + begin / kSpan * kPartialSums;
-    total.Add({from[0], from[1], static_cast<float>(from[2]),
-               static_cast<float>(from[3])});
-  }
-  return total.Total();
+  FastSums sums = SumSpans<FastSums>(
+      task, scratch, [&](int64_t begin, int64_t end) HWY_ATTR {
+        FastPass<kKeep, kPlain, T> pass(z + begin, end - begin,
+                                        task.label - begin, task.scale, offset,
+                                        kKeep ? exps + begin : nullptr);
+        return pass.Run(next != nullptr ? next + begin : nullptr);
+      });
+  sums.others += sums.others_low;
+  return sums;
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

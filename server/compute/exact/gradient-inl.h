@@ -1,5 +1,5 @@
-// The gradient of one row from its exponentials. Included once per instruction
-// set.
+// A row's gradient and probabilities from its exponentials. Included once per
+// instruction set.
 #if defined(LOSSD_SERVER_COMPUTE_EXACT_GRADIENT_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef LOSSD_SERVER_COMPUTE_EXACT_GRADIENT_INL_H_
@@ -11,73 +11,145 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <type_traits>
 
+#include "absl/functional/function_ref.h"
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "server/compute/exact/bounded-inl.h"
 #include "server/compute/exact/chunks-inl.h"
-#include "server/compute/exact/decide-inl.h"
-#include "server/compute/exact/fast_sums-inl.h"
+#include "server/compute/exact/rounding-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
-// Ziv's rounding test on the bits of float64 values whose float32 results are
-// normal: uncertain where the 29 bits that go lie within `window` of a half,
-// `window` a power of two in units of the last bit.
-class NearMiddle {
+// Elements exps_i factor, to a relative error.
+class ScaledExps {
  public:
-  HWY_INLINE explicit NearMiddle(int64_t window)
-      : shift_(hn::Set(Bits(), window - (int64_t{1} << 28))),
-        mask_(hn::Set(Bits(), ((int64_t{1} << 29) - 1) & ~(2 * window - 1))) {}
-
-  HWY_INLINE bool None(VecD g) const {
-    return AllHaveOneOf(hn::Add(hn::BitCast(Bits(), g), shift_), mask_);
-  }
-
- private:
-  hn::Vec<Bits> shift_;
-  hn::Vec<Bits> mask_;
-};
-
-// The same for any values, subnormal and zero results among them, by rounding
-// both ends of the interval.
-class EndsDiffer {
- public:
-  HWY_INLINE explicit EndsDiffer(double error)
-      : low_(hn::Set(Doubles(), 1.0 - error)),
-        high_(hn::Set(Doubles(), 1.0 + error)) {}
-
-  HWY_INLINE bool None(VecD g) const {
-    const Floats df;
-    return hn::AllFalse(df, hn::Ne(hn::DemoteTo(df, hn::Mul(g, low_)),
-                                   hn::DemoteTo(df, hn::Mul(g, high_))));
-  }
-
- private:
-  VecD low_;
-  VecD high_;
-};
-
-// Writes chunks of gradient[i] = exps[i] * factor, rounded once.
-template <typename Uncertain>
-class ScaledWriter {
- public:
-  HWY_INLINE ScaledWriter(const double* exps, double factor,
-                          const Uncertain& uncertain)
+  HWY_INLINE ScaledExps(const double* exps, Approx factor, double exp_error)
       : exps_(exps),
-        factor_(hn::Set(Doubles(), factor)),
-        uncertain_(uncertain) {}
+        factor_(factor.value),
+        error_factor_(factor.size() * (exp_error + 0x1p-52) + factor.error) {}
+
+  HWY_INLINE VecD Value(int64_t i) const {
+    return hn::Mul(hn::LoadU(Doubles(), exps_ + i),
+                   hn::Set(Doubles(), factor_));
+  }
+  HWY_INLINE VecD Error(int64_t i, VecD least) const {
+    return FusedMulAdd(hn::LoadU(Doubles(), exps_ + i),
+                       hn::Set(Doubles(), error_factor_), least);
+  }
+  HWY_INLINE Approx At(int64_t i) const {
+    return {exps_[i] * factor_, exps_[i] * error_factor_ + kUnderflow};
+  }
+
+ private:
+  const double* exps_;
+  double factor_;
+  double error_factor_;
+};
+
+// Elements exps_i factor - targets_i scale.
+class ScaledDifferences {
+ public:
+  HWY_INLINE ScaledDifferences(const double* exps, Approx factor,
+                               double exp_error, const double* targets,
+                               double scale, double target_error)
+      : exps_(exps),
+        targets_(targets),
+        factor_(factor.value),
+        minus_scale_(-scale),
+        error_factor_(factor.size() * (exp_error + 0x1p-51) + factor.error),
+        error_scale_(std::abs(scale) * (target_error + 0x1p-51)) {}
+
+  HWY_INLINE VecD Value(int64_t i) const {
+    const Doubles d;
+    const VecD target =
+        hn::Mul(hn::LoadU(d, targets_ + i), hn::Set(d, minus_scale_));
+    return FusedMulAdd(hn::LoadU(d, exps_ + i), hn::Set(d, factor_), target);
+  }
+  HWY_INLINE VecD Error(int64_t i, VecD least) const {
+    const Doubles d;
+    return FusedMulAdd(hn::LoadU(d, exps_ + i), hn::Set(d, error_factor_),
+                       FusedMulAdd(hn::LoadU(d, targets_ + i),
+                                   hn::Set(d, error_scale_), least));
+  }
+  HWY_INLINE Approx At(int64_t i) const {
+    return {std::fma(exps_[i], factor_, targets_[i] * minus_scale_),
+            exps_[i] * error_factor_ + targets_[i] * error_scale_ + kUnderflow};
+  }
+
+ private:
+  const double* exps_;
+  const double* targets_;
+  double factor_;
+  double minus_scale_;
+  double error_factor_;
+  double error_scale_;
+};
+
+// Writes chunks of elements, rounded to T, where both ends of an element's
+// interval round to the same: Ziv's rounding test, for values of any size.
+template <typename T, typename Elements>
+class IntervalWriter {
+ public:
+  HWY_INLINE explicit IntervalWriter(const Elements& elements)
+      : elements_(elements) {}
 
   // Writes elements [i, i + kChunk) to `to`; returns whether all are certain.
   template <bool kStream>
-  HWY_INLINE bool Write(int64_t i, float* to) const {
+  HWY_INLINE bool Write(int64_t i, T* to) const {
     const Doubles d;
+    bool certain = true;
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const VecD g = elements_.Value(i + v * kLanes);
+      if constexpr (std::is_same_v<T, float>) {
+        const VecD error =
+            elements_.Error(i + v * kLanes, hn::Set(d, kUnderflow));
+        const auto low = hn::DemoteTo(Floats(), hn::Sub(g, error));
+        const auto high = hn::DemoteTo(Floats(), hn::Add(g, error));
+        certain &= hn::AllTrue(Floats(), hn::Eq(low, high));
+        hn::StoreU(high, Floats(), to + v * kLanes);
+      } else {
+        // By way of float32, whose rounding is covered by a wider interval: a
+        // float32 below the exact result rounds to no more than that does.
+        constexpr double kSubnormal = 0x1p-148;
+        const VecD error = FusedMulAdd(
+            hn::Abs(g), hn::Set(d, 0x1p-23),
+            elements_.Error(i + v * kLanes, hn::Set(d, kSubnormal)));
+        const auto low = NarrowBits(
+            Floats(), hn::DemoteTo(Floats(), hn::Sub(g, error)), T());
+        const auto high = NarrowBits(
+            Floats(), hn::DemoteTo(Floats(), hn::Add(g, error)), T());
+        const hn::Rebind<uint16_t, Floats> d16;
+        certain &= hn::AllTrue(d16, hn::Eq(low, high));
+        hn::StoreU(high, d16, reinterpret_cast<uint16_t*>(to) + v * kLanes);
+      }
+    }
+    return certain;
+  }
+
+ private:
+  const Elements elements_;
+};
+
+// The same for float32 where all results are normal, on the bits of float64:
+// uncertain where the 29 bits that go lie within `window` of a half, `window` a
+// power of two in units of the last bit.
+class NearMiddleWriter {
+ public:
+  HWY_INLINE NearMiddleWriter(const ScaledExps& elements, int64_t window)
+      : elements_(elements),
+        shift_(hn::Set(Bits(), window - (int64_t{1} << 28))),
+        mask_(hn::Set(Bits(), ((int64_t{1} << 29) - 1) & ~(2 * window - 1))) {}
+
+  template <bool kStream>
+  HWY_INLINE bool Write(int64_t i, float* to) const {
     const Floats df;
     bool certain = true;
     for (int64_t v = 0; v < kVectors; ++v) {
-      const VecD g = hn::Mul(hn::LoadU(d, exps_ + i + v * kLanes), factor_);
-      certain &= uncertain_.None(g);
+      const VecD g = elements_.Value(i + v * kLanes);
+      certain &= AllHaveOneOf(hn::Add(hn::BitCast(Bits(), g), shift_), mask_);
       if constexpr (kStream) {
         hn::Stream(hn::DemoteTo(df, g), df, to + v * kLanes);
       } else {
@@ -88,43 +160,47 @@ class ScaledWriter {
   }
 
  private:
-  const double* const exps_;
-  const VecD factor_;
-  const Uncertain uncertain_;
+  const ScaledExps elements_;
+  const hn::Vec<Bits> shift_;
+  const hn::Vec<Bits> mask_;
 };
 
-// Fills gradient[begin .. end) but for the label; the decider gives what is
-// uncertain.
-template <bool kStream, typename Uncertain>
+// What decides an element that is in doubt.
+using DecideElement = absl::FunctionRef<double(int64_t)>;
+
+// Fills out[begin .. end) but for the label.
+template <bool kStream, typename T, typename Elements, typename Writer>
 HWY_INLINE void WriteSpan(const RowTask& task, int64_t begin, int64_t end,
-                          const double* exps, double factor,
-                          const Uncertain& uncertain, Decider<float>& decider) {
-  float* const gradient = reinterpret_cast<float*>(task.gradient);
-  const ScaledWriter<Uncertain> writer(exps, factor, uncertain);
+                          const Elements& elements, const Writer& writer,
+                          DecideElement decide, T* out) {
+  constexpr ElementType kType = ElementTypeOf<T>();
   const auto redo = [&](int64_t i, int64_t redo_end) {
     for (; i < redo_end; ++i) {
       if (i == task.label) continue;
-      const float exact = decider.GradientAt(i);
-      std::memcpy(gradient + i, &exact, sizeof(float));
+      const auto certain = RoundIfCertain(kType, elements.At(i));
+      const T exact = FromDouble<T>(certain ? *certain : decide(i));
+      std::memcpy(out + i, &exact, sizeof(T));
     }
   };
   const auto part = [&](int64_t i, int64_t part_end) HWY_ATTR {
-    float copy[kChunk];
+    T copy[kChunk];
     const bool certain = writer.template Write<false>(i, copy);
-    CopyPart(copy, part_end - i, gradient + i);
+    CopyPart(copy, part_end - i, out + i);
     if (!certain) redo(i, part_end);
   };
   int64_t i = begin;
   if constexpr (kStream) {
-    constexpr uintptr_t kAlignment = kChunk * sizeof(float);
+    constexpr uintptr_t kAlignment = kChunk * sizeof(T);
     const uintptr_t past =
-        reinterpret_cast<uintptr_t>(gradient + begin) % kAlignment;
-    const int64_t before = (kAlignment - past) % kAlignment / sizeof(float);
+        reinterpret_cast<uintptr_t>(out + begin) % kAlignment;
+    const int64_t before = (kAlignment - past) % kAlignment / sizeof(T);
     i = std::min(end, begin + before);
     if (i > begin) part(begin, i);
   }
+  // A copy that nothing points to stays in registers, whatever is stored.
+  const Writer whole = writer;
   for (; i + kChunk <= end; i += kChunk) {
-    if (HWY_UNLIKELY(!writer.template Write<kStream>(i, gradient + i))) {
+    if (HWY_UNLIKELY(!whole.template Write<kStream>(i, out + i))) {
       redo(i, i + kChunk);
     }
   }
@@ -133,80 +209,54 @@ HWY_INLINE void WriteSpan(const RowTask& task, int64_t begin, int64_t end,
 }
 
 // WriteSpan for the whole row.
-template <bool kStream, typename Uncertain>
-HWY_INLINE void WriteScaled(const RowTask& task, const double* exps,
-                            double factor, const Uncertain& uncertain,
-                            Decider<float>& decider) {
+template <bool kStream, typename T, typename Elements, typename Writer>
+HWY_INLINE void WriteRow(const RowTask& task, const Elements& elements,
+                         const Writer& writer, DecideElement decide,
+                         std::byte* out) {
   ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
-    WriteSpan<kStream>(task, begin, end, exps, factor, uncertain, decider);
+    WriteSpan<kStream>(task, begin, end, elements, writer, decide,
+                       reinterpret_cast<T*>(out));
   });
 }
 
-// The gradient of a float32 row, from exponentials and sums with these relative
-// errors; three roundings come on top.
-HWY_INLINE void WriteFastGradient(const RowTask& task, const FastSums& sums,
-                                  double offset, double exp_error,
-                                  double sum_error, const double* exps,
-                                  Decider<float>& decider) {
-  const double error = exp_error + sum_error + 0x1p-51;
-  const double sum = sums.others + sums.label;
-  const double scale = task.numerator / task.denominator;
-  const double factor = scale / sum;
-  // Whether the smallest result is a normal float32, with a factor 4 to spare.
-  constexpr double kLog2E = 1.4426950408889634;
-  const auto exponent =
-      static_cast<double>(((std::bit_cast<uint64_t>(factor) >> 52) & 0x7ff)) -
-      1023.0;
-  if ((sums.smallest - offset) * kLog2E + exponent > -124.0) {
-    const double window = std::ceil(error * 0x1p53);
-    NearMiddle uncertain(
-        static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(window))));
-    if (task.streams_gradient) {
-      WriteScaled<true>(task, exps, factor, uncertain, decider);
-    } else {
-      WriteScaled<false>(task, exps, factor, uncertain, decider);
-    }
-  } else {
-    WriteScaled<false>(task, exps, factor, EndsDiffer(error), decider);
+// Fills out[classes] of `type`, not float64, but for the label, whatever the
+// elements' size.
+template <typename Elements>
+HWY_INLINE void WriteIntervals(const RowTask& task, ElementType type,
+                               const Elements& elements, DecideElement decide,
+                               std::byte* out) {
+  switch (type) {
+    case ElementType::kFloat16:
+      return WriteRow<false, Float16>(
+          task, elements, IntervalWriter<Float16, Elements>(elements), decide,
+          out);
+    case ElementType::kBFloat16:
+      return WriteRow<false, BFloat16>(
+          task, elements, IntervalWriter<BFloat16, Elements>(elements), decide,
+          out);
+    case ElementType::kFloat32:
+      return WriteRow<false, float>(task, elements,
+                                    IntervalWriter<float, Elements>(elements),
+                                    decide, out);
+    case ElementType::kFloat64:
+      break;
   }
-  const double g = (0.0 - sums.others) / sum * scale;
-  const auto rounded = RoundIfCertain(g, 2 * sum_error + 0x1p-51);
-  const float at_label = rounded ? *rounded : decider.GradientAtLabel();
-  std::memcpy(task.gradient + task.label * sizeof(float), &at_label,
-              sizeof(float));
 }
 
-// The gradient of a float64 row: a product of pairs, rounded once, so within
-// 0.51 ulp.
-HWY_INLINE void WriteCarefulGradient(const RowTask& task,
-                                     const CarefulSums& sums,
-                                     const double* exps,
-                                     const double* exps_low) {
-  const Doubles d;
-  double* gradient = reinterpret_cast<double*>(task.gradient);
-  const Pair scale = Pair{task.numerator, 0.0} / Pair{task.denominator, 0.0};
-  const Pair sum = sums.others + sums.label;
-  const Pair factor = scale / sum;
-  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
-    const VecD high = hn::Set(d, factor.hi);
-    const VecD low = hn::Set(d, factor.lo);
-    for (int64_t i = begin; i < end; i += kChunk) {
-      double last[kChunk];
-      const bool whole = i + kChunk <= end;
-      double* to = whole ? gradient + i : last;
-      for (int64_t v = 0; v < kVectors; ++v) {
-        const VecD e = hn::LoadU(d, exps + i + v * kLanes);
-        const VecD e_low = hn::LoadU(d, exps_low + i + v * kLanes);
-        const VecD small = FusedMulAdd(e_low, high, hn::Mul(e, low));
-        hn::StoreU(FusedMulAdd(e, high, small), d, to + v * kLanes);
-      }
-      if (!whole) std::memcpy(gradient + i, last, (end - i) * sizeof(double));
-    }
-  });
-  // In this order nothing is subnormal before the end.
-  const Pair at_label = (scale * sums.others) / sum;
-  const double g = 0.0 - (at_label.hi + at_label.lo);
-  std::memcpy(gradient + task.label, &g, sizeof(double));
+// The same as float32, where all elements are normal numbers of that type.
+HWY_INLINE void WriteNormalFloats(const RowTask& task,
+                                  const ScaledExps& elements,
+                                  double relative_error, DecideElement decide,
+                                  std::byte* out) {
+  if (!(relative_error < 0x1p-30)) {
+    return WriteIntervals(task, ElementType::kFloat32, elements, decide, out);
+  }
+  const NearMiddleWriter writer(
+      elements, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(
+                    std::ceil(relative_error * 0x1p53)))));
+  return task.streams_gradient && out == task.gradient
+             ? WriteRow<true, float>(task, elements, writer, decide, out)
+             : WriteRow<false, float>(task, elements, writer, decide, out);
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

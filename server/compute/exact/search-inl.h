@@ -8,8 +8,8 @@
 #endif
 
 #include <cmath>
-#include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "hwy/highway.h"
 #include "server/compute/exact/chunks-inl.h"
@@ -17,71 +17,102 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
+// What elements of T are compared as.
 template <typename T>
-struct RowMaximum {
-  T value;
-  bool finite;  // no NaN, no +inf, not all -inf; then `value` is right
-};
+using LaneOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-// The largest logit, and whether the row is finite: one pass for both.
-template <typename T>
-HWY_INLINE RowMaximum<T> MaximumOfRow(const T* z, int64_t size) {
-  const hn::CappedTag<T, kChunk> d;
-  constexpr int64_t kN = hn::MaxLanes(d);
-  constexpr T kInfinity = std::numeric_limits<T>::infinity();
-  const auto infinity = hn::Set(d, kInfinity);
-  auto max0 = hn::Set(d, -kInfinity), max1 = max0;
-  auto ok0 = hn::Lt(max0, infinity), ok1 = ok0;
-  int64_t i = 0;
-  for (; i + 2 * kN <= size; i += 2 * kN) {
-    const auto a = hn::LoadU(d, z + i);
-    const auto b = hn::LoadU(d, z + i + kN);
-    max0 = hn::Max(max0, a);
-    max1 = hn::Max(max1, b);
-    ok0 = hn::And(ok0, hn::Lt(a, infinity));  // false for NaN, too
-    ok1 = hn::And(ok1, hn::Lt(b, infinity));
+template <class D, typename T>
+HWY_INLINE hn::Vec<D> LoadLanes(D d, const T* p) {
+  if constexpr (std::is_same_v<T, double>) {
+    return hn::LoadU(d, p);
+  } else {
+    return LoadFloats(d, p);
   }
-  T max = hn::GetLane(hn::MaxOfLanes(d, hn::Max(max0, max1)));
-  bool finite = hn::AllTrue(d, hn::And(ok0, ok1));
-  for (; i < size; ++i) {
-    T value;
-    std::memcpy(&value, z + i, sizeof(T));
-    if (!(value < kInfinity)) finite = false;
-    if (value > max) max = value;
-  }
-  return {max, finite && max > -kInfinity};
 }
 
-// The first index of `value` among z[0 .. size), or size.
+struct Maximum {
+  double value;
+  bool in_range;  // all elements; then `value` is right
+};
+
+// The largest of values[0 .. size) of T, and whether all are in [low, high]:
+// one pass for both.
 template <typename T>
-HWY_INLINE int64_t FirstIndexOf(T value, const T* z, int64_t size) {
-  const hn::CappedTag<T, kChunk> d;
+HWY_INLINE Maximum MaximumInRange(const std::byte* values, int64_t size,
+                                  double low, double high) {
+  using Lane = LaneOf<T>;
+  const hn::CappedTag<Lane, kChunk> d;
   constexpr int64_t kN = hn::MaxLanes(d);
-  const auto wanted = hn::Set(d, value);
+  const T* const p = reinterpret_cast<const T*>(values);
+  const auto lows = hn::Set(d, static_cast<Lane>(low));
+  const auto highs = hn::Set(d, static_cast<Lane>(high));
+  // False for NaN, too.
+  const auto in_range = [&](auto x) HWY_ATTR {
+    return hn::And(hn::Ge(x, lows), hn::Le(x, highs));
+  };
+  auto max0 = lows, max1 = lows;
+  auto ok0 = in_range(lows), ok1 = ok0;
+  int64_t i = 0;
+  for (; i + 2 * kN <= size; i += 2 * kN) {
+    const auto a = LoadLanes(d, p + i);
+    const auto b = LoadLanes(d, p + i + kN);
+    max0 = hn::Max(max0, a);
+    max1 = hn::Max(max1, b);
+    ok0 = hn::And(ok0, in_range(a));
+    ok1 = hn::And(ok1, in_range(b));
+  }
+  Maximum result = {hn::GetLane(hn::MaxOfLanes(d, hn::Max(max0, max1))),
+                    hn::AllTrue(d, hn::And(ok0, ok1))};
+  for (; i < size; ++i) {
+    const double value = ToDouble(LoadElement<T>(values, i));
+    if (!(value >= low && value <= high)) result.in_range = false;
+    if (value > result.value) result.value = value;
+  }
+  return result;
+}
+
+// The largest logit; not in range where one is NaN or +inf, or all are -inf,
+// also once they are scaled.
+template <typename T>
+HWY_INLINE Maximum MaximumOfRow(const RowTask& task) {
+  using Lane = LaneOf<T>;
+  constexpr double kLargest = std::numeric_limits<Lane>::max();
+  Maximum max =
+      MaximumInRange<T>(task.logits, task.classes,
+                        -std::numeric_limits<double>::infinity(), kLargest);
+  if (!std::isfinite(max.value * task.scale)) max.in_range = false;
+  return max;
+}
+
+// The first index of `value` among values[0 .. size) of T, or size.
+template <typename T>
+HWY_INLINE int64_t FirstIndexOf(double value, const std::byte* values,
+                                int64_t size) {
+  using Lane = LaneOf<T>;
+  const hn::CappedTag<Lane, kChunk> d;
+  constexpr int64_t kN = hn::MaxLanes(d);
+  const T* const p = reinterpret_cast<const T*>(values);
+  const auto wanted = hn::Set(d, static_cast<Lane>(value));
   int64_t i = 0;
   for (; i + kN <= size; i += kN) {
-    const auto found = hn::Eq(hn::LoadU(d, z + i), wanted);
+    const auto found = hn::Eq(LoadLanes(d, p + i), wanted);
     if (const intptr_t lane = hn::FindFirstTrue(d, found); lane >= 0) {
       return i + lane;
     }
   }
   for (; i < size; ++i) {
-    T candidate;
-    std::memcpy(&candidate, z + i, sizeof(T));
-    if (candidate == value) return i;
+    if (ToDouble(LoadElement<T>(values, i)) == value) return i;
   }
   return size;
 }
 
 // The prediction of a row with NaN or +inf: the first NaN, as in PyTorch, else
 // the first of the largest. Rare, so plain.
-template <typename T>
-HWY_INLINE int64_t PredictionOfNonFiniteRow(const T* z, int64_t size) {
+HWY_INLINE int64_t PredictionOfNonFiniteRow(const RowTask& task) {
   int64_t best = 0;
-  T best_value = -std::numeric_limits<T>::infinity();
-  for (int64_t i = 0; i < size; ++i) {
-    T value;
-    std::memcpy(&value, z + i, sizeof(T));
+  double best_value = -std::numeric_limits<double>::infinity();
+  for (int64_t i = 0; i < task.classes; ++i) {
+    const double value = task.Logit(i);
     if (std::isnan(value)) return i;
     if (value > best_value) {
       best = i;
@@ -91,11 +122,10 @@ HWY_INLINE int64_t PredictionOfNonFiniteRow(const T* z, int64_t size) {
   return best;
 }
 
-template <typename T>
-HWY_INLINE void FillWithNan(T* gradient, int64_t size) {
-  const T nan = std::numeric_limits<T>::quiet_NaN();
+// The canonical quiet NaN of `type` in out[0 .. size).
+HWY_INLINE void FillWithNan(ElementType type, int64_t size, std::byte* out) {
   for (int64_t i = 0; i < size; ++i) {
-    std::memcpy(gradient + i, &nan, sizeof(T));
+    StoreElement(type, std::numeric_limits<double>::quiet_NaN(), out, i);
   }
 }
 

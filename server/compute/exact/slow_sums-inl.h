@@ -38,54 +38,72 @@ HWY_INLINE Pair SumOfLanes(const VecPair (&sums)[kVectors]) {
   return lanes[0];
 }
 
-// What the careful pass finds out; all times 2^kCarefulScaleBits.
+// What the careful pass finds out, x_j = scale (z_j - max); all times
+// 2^kCarefulScaleBits.
 struct CarefulSums {
-  Pair others;
-  Pair label;
+  Pair others;  // sum of exp(x_j) over j != label
+  Pair label;   // exp(x_label); 0 without a label
+
+  HWY_INLINE void Add(const CarefulSums& next) {
+    others = others + next.others;
+    label = label + next.label;
+  }
 };
 
-// 2^kCarefulScaleBits exp(z_j - max) of one vector. The difference's rounding
-// error is kept.
+// 2^kCarefulScaleBits exp(scale (z_j - max)) of one vector. The difference's
+// rounding error, and the product's, are kept.
 template <typename T>
-HWY_INLINE VecPair CarefulExpOfLogits(const T* p, VecD max) {
-  const VecPair x = TwoSum(LoadAsDouble(p), hn::Neg(max));
-  return CarefulExp(x.hi, x.lo);
+HWY_INLINE VecPair CarefulExpOfLogits(const T* p, VecD max, VecD scale) {
+  const VecPair difference = TwoSum(LoadAsDouble(p), hn::Neg(max));
+  const VecPair product = TwoProduct(difference.hi, scale);
+  return CarefulExp(product.hi,
+                    FusedMulAdd(difference.lo, scale, product.lo));
 }
 
-// Sums exp(z_j - max); fills exps and exps_low if kKeep, with 0 at the label.
+// CarefulSums of z[0 .. size), `label` counting from z; fills exps and exps_low
+// if kKeep, with 0 at the label.
 // Accuracy: CarefulExp's, and 2^-70 for the sum.
 template <bool kKeep, typename T>
 HWY_NOINLINE CarefulSums SumCarefully(const T* z, int64_t size, int64_t label,
-                                      double max, double* exps,
+                                      double max, double scale, double* exps,
                                       double* exps_low) {
   const Doubles d;
   const VecD maxima = hn::Set(d, max);
-  CarefulSums result;
+  const VecD scales = hn::Set(d, scale);
   VecPair sums[kVectors];
   for (auto& sum : sums) sum = {hn::Zero(d), hn::Zero(d)};
   ForEachChunk(z, 0, size, [&](int64_t i, const T* p) HWY_ATTR {
-    VecD e[kVectors];
-    VecD low[kVectors];
+    VecPair e[kVectors];
     for (int64_t v = 0; v < kVectors; ++v) {
-      const VecPair pair = CarefulExpOfLogits(p + v * kLanes, maxima);
-      e[v] = pair.hi;
-      low[v] = pair.lo;
+      e[v] = CarefulExpOfLogits(p + v * kLanes, maxima, scales);
     }
-    if (HWY_UNLIKELY(Holds(i, label))) {
-      result.label.hi = TakeOut(label - i, e);
-      result.label.lo = TakeOut(label - i, low);
+    if (HWY_UNLIKELY(Holds(i, kChunk, label))) {
+      for (int64_t v = 0; v < kVectors; ++v) {
+        const auto other = IsNot(label, i, v);
+        e[v].hi = hn::IfThenElseZero(other, e[v].hi);
+        e[v].lo = hn::IfThenElseZero(other, e[v].lo);
+      }
     }
     for (int64_t v = 0; v < kVectors; ++v) {
       if constexpr (kKeep) {
-        hn::StoreU(e[v], d, exps + i + v * kLanes);
-        hn::StoreU(low[v], d, exps_low + i + v * kLanes);
+        hn::StoreU(e[v].hi, d, exps + i + v * kLanes);
+        hn::StoreU(e[v].lo, d, exps_low + i + v * kLanes);
       }
-      const VecPair sum = TwoSum(sums[v].hi, e[v]);
-      sums[v] = {sum.hi, hn::Add(sums[v].lo, hn::Add(sum.lo, low[v]))};
+      const VecPair sum = TwoSum(sums[v].hi, e[v].hi);
+      sums[v] = {sum.hi, hn::Add(sums[v].lo, hn::Add(sum.lo, e[v].lo))};
     }
   });
-  result.others = SumOfLanes(sums);
-  return result;
+  return {SumOfLanes(sums), Pair()};
+}
+
+// The careful exponential of one logit.
+HWY_INLINE Pair CarefulExpOfLogit(double logit, double max, double scale) {
+  const Doubles d;
+  double logits[kLanes];
+  std::fill_n(logits, kLanes, logit);
+  const VecPair e =
+      CarefulExpOfLogits(logits, hn::Set(d, max), hn::Set(d, scale));
+  return {hn::GetLane(e.hi), hn::GetLane(e.lo)};
 }
 
 // SumCarefully for the whole row; with kKeep into the scratch.
@@ -95,34 +113,40 @@ HWY_INLINE CarefulSums SumRowCarefully(const RowTask& task, double max,
   const T* z = reinterpret_cast<const T*>(task.logits);
   double* exps = scratch.exps.data();
   double* exps_low = scratch.exps_low.data();
-  double* partials = scratch.PartialSums(task.classes);
-  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
-    const CarefulSums sums = SumCarefully<kKeep>(
-        z + begin, end - begin, task.label - begin, max,
-        kKeep ? exps + begin : nullptr, kKeep ? exps_low + begin : nullptr);
-    double* to = partials + begin / kSpan * kPartialSums;
-    to[0] = sums.others.hi;
-    to[1] = sums.others.lo;
-    to[2] = sums.label.hi;
-    to[3] = sums.label.lo;
-  });
-  CarefulSums total;
-  for (int64_t begin = 0; begin < task.classes; begin += kSpan) {
-    const double* from = partials + begin / kSpan * kPartialSums;
-    total.others = total.others + Pair{from[0], from[1]};
-    total.label = total.label + Pair{from[2], from[3]};
+  CarefulSums sums = SumSpans<CarefulSums>(
+      task, scratch, [&](int64_t begin, int64_t end) HWY_ATTR {
+        return SumCarefully<kKeep>(
+            z + begin, end - begin, task.label - begin, max, task.scale,
+            kKeep ? exps + begin : nullptr, kKeep ? exps_low + begin : nullptr);
+      });
+  if (task.label != kNoLabel) {
+    sums.label = CarefulExpOfLogit(task.Logit(task.label), max, task.scale);
   }
-  return total;
+  return sums;
+}
+HWY_INLINE CarefulSums SumRowCarefully(const RowTask& task, double max,
+                                       RowScratch& scratch) {
+  switch (task.type) {
+    case ElementType::kFloat16:
+      return SumRowCarefully<false, Float16>(task, max, scratch);
+    case ElementType::kBFloat16:
+      return SumRowCarefully<false, BFloat16>(task, max, scratch);
+    case ElementType::kFloat32:
+      return SumRowCarefully<false, float>(task, max, scratch);
+    case ElementType::kFloat64:
+      return SumRowCarefully<false, double>(task, max, scratch);
+  }
+  return {};
 }
 
-// The sums that decide what is left: those of the logits equal to the maximum,
-// whose exponentials are exactly 1, are counted apart, so that what the others
-// add is known to its own last bits, however small.
+// The sums that decide most of what is left: those of the logits equal to the
+// maximum, whose exponentials are exactly 1, are counted apart, so that what
+// the others add is known to its own last bits, however small.
 struct ExactSums {
   double count = 0.0;  // of j != label with z_j = max
-  Pair rest;           // sum of exp(z_j - max) over j != label with z_j < max
+  Pair rest;           // sum of exp(x_j) over j != label with z_j < max
   bool label_is_max = false;
-  Pair label;  // exp(z_label - max); 0 without a label
+  Pair label;  // exp(x_label); 0 without a label
 
   Pair others() const { return Pair{count, 0.0} + rest; }
   // The sum over all j, less 1 for one of the largest.
@@ -132,31 +156,25 @@ struct ExactSums {
   }
 };
 
-// exp(z - max), exactly 1 where they are equal. It may be subnormal; where it
-// would be 0 the least number stands for it, so that ties see that there is
-// something.
-HWY_INLINE Pair ExactExpOfLogit(double z, double max) {
+// exp(scale (z - max)), exactly 1 where they are equal. It may be subnormal.
+HWY_INLINE Pair ExactExpOfLogit(double z, double max, double scale) {
   if (z == max) return {1.0, 0.0};
-  if (std::isinf(z)) return {0.0, 0.0};
   constexpr Pair kShift = {0x1.62e42fefa39efp+8, 0x1.abc9e3b39803fp-47};
   constexpr double kUnshift = 0x1p-512;  // exp(-kShift)
-  const Pair x = TwoSum(z, -max);
+  if (!std::isfinite((z - max) * scale)) return {0.0, 0.0};
+  const Pair x = TwoSum(z, -max) * Pair{scale, 0.0};
   if (x.hi > -700.0) return ExactExp(x);
-  if (x.hi < -1000.0) return {0x1p-1074, 0.0};
-  const Pair e = Scaled(ExactExp(x + kShift), kUnshift);
-  return {std::max(e.hi, 0x1p-1074), 0.0};
+  if (x.hi < -1000.0) return {0.0, 0.0};
+  return Scaled(ExactExp(x + kShift), kUnshift);
 }
 
-// Accuracy: relative error of `rest` and `label` under 2^-95, unless subnormal.
-template <typename T>
-HWY_NOINLINE ExactSums SumExactly(const T* z, int64_t size, int64_t label,
-                                  double max) {
+// Accuracy: relative error of `rest` and `label` under 2^-90, and 2^-1074.
+HWY_INLINE ExactSums SumExactly(const RowTask& task, double max) {
   ExactSums result;
-  for (int64_t i = 0; i < size; ++i) {
-    T logit;
-    std::memcpy(&logit, z + i, sizeof(T));
-    const Pair e = ExactExpOfLogit(logit, max);
-    if (i == label) {
+  for (int64_t i = 0; i < task.classes; ++i) {
+    const double logit = task.Logit(i);
+    const Pair e = ExactExpOfLogit(logit, max, task.scale);
+    if (i == task.label) {
       result.label_is_max = logit == max;
       result.label = e;
     } else if (logit == max) {

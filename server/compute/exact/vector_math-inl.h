@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "hwy/highway.h"
+#include "server/compute/narrow_float.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
@@ -81,11 +82,75 @@ HWY_INLINE VecD FusedMulAddSelf(VecD s, VecD u, VecD x, VecD low) {
 #endif
 }
 
-HWY_INLINE VecD LoadAsDouble(const float* p) {
-  return hn::PromoteTo(Doubles(), hn::LoadU(Floats(), p));
+// What Highway 1.0.3 does in software on the emulated target truncates.
+#define LOSSD_EMULATES_NARROW \
+  (HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR)
+
+// p[0 .. lanes of df) as float32, exactly; NaN stays NaN.
+template <class DF>
+HWY_INLINE hn::Vec<DF> LoadFloats(DF df, const float* p) {
+  return hn::LoadU(df, p);
+}
+template <class DF>
+HWY_INLINE hn::Vec<DF> LoadFloats(DF df, const BFloat16* p) {
+  const hn::Rebind<uint16_t, DF> d16;
+  const hn::RebindToUnsigned<DF> d32;
+  const auto bits = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(p));
+  return hn::BitCast(df, hn::ShiftLeft<16>(hn::PromoteTo(d32, bits)));
+}
+template <class DF>
+HWY_INLINE hn::Vec<DF> LoadFloats(DF df, const Float16* p) {
+#if LOSSD_EMULATES_NARROW
+  HWY_ALIGN float floats[hn::MaxLanes(DF())];
+  for (size_t i = 0; i < hn::Lanes(df); ++i) {
+    floats[i] = static_cast<float>(ToDouble(p[i]));
+  }
+  return hn::Load(df, floats);
+#else
+  const hn::Rebind<hwy::float16_t, DF> d16;
+  return hn::PromoteTo(
+      df, hn::LoadU(d16, reinterpret_cast<const hwy::float16_t*>(p)));
+#endif
+}
+
+// p[0 .. kLanes) as float64.
+template <typename T>
+HWY_INLINE VecD LoadAsDouble(const T* p) {
+  return hn::PromoteTo(Doubles(), LoadFloats(Floats(), p));
 }
 HWY_INLINE VecD LoadAsDouble(const double* p) {
   return hn::LoadU(Doubles(), p);
+}
+
+// Rounds to nearest, ties to even. REQUIRES: no NaN.
+template <class DF>
+HWY_INLINE hn::Vec<hn::Rebind<uint16_t, DF>> NarrowBits(DF, hn::Vec<DF> x,
+                                                        BFloat16) {
+  const hn::RebindToUnsigned<DF> d32;
+  const auto bits = hn::BitCast(d32, x);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, uint32_t{1}));
+  const auto rounded =
+      hn::Add(bits, hn::Add(odd, hn::Set(d32, uint32_t{0x7fff})));
+  return hn::DemoteTo(
+      hn::Rebind<uint16_t, DF>(),
+      hn::BitCast(hn::RebindToSigned<DF>(), hn::ShiftRight<16>(rounded)));
+}
+template <class DF>
+HWY_INLINE hn::Vec<hn::Rebind<uint16_t, DF>> NarrowBits([[maybe_unused]] DF df,
+                                                        hn::Vec<DF> x,
+                                                        Float16) {
+  const hn::Rebind<uint16_t, DF> d16;
+#if LOSSD_EMULATES_NARROW
+  HWY_ALIGN float floats[hn::MaxLanes(DF())];
+  HWY_ALIGN uint16_t bits[hn::MaxLanes(DF())];
+  hn::Store(x, df, floats);
+  for (size_t i = 0; i < hn::Lanes(df); ++i) {
+    bits[i] = FromDouble<Float16>(floats[i]).bits;
+  }
+  return hn::Load(d16, bits);
+#else
+  return hn::BitCast(d16, hn::DemoteTo(hn::Rebind<hwy::float16_t, DF>(), x));
+#endif
 }
 
 // A double-double: the unevaluated sum hi + lo, |lo| <= ulp(hi) / 2.
@@ -105,6 +170,12 @@ HWY_INLINE VecPair TwoSum(VecD a, VecD b) {
 HWY_INLINE VecPair FastTwoSum(VecD a, VecD b) {
   const VecD sum = hn::Add(a, b);
   return {sum, hn::Sub(b, hn::Sub(sum, a))};
+}
+
+// a * b and its rounding error.
+HWY_INLINE VecPair TwoProduct(VecD a, VecD b) {
+  const VecD product = hn::Mul(a, b);
+  return {product, hn::Neg(FusedMulAdd(hn::Neg(a), b, product))};
 }
 
 // Polynomial with coefficients lowest first, by Horner's rule.

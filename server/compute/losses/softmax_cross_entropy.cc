@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <utility>
+#include <variant>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "server/compute/losses/softmax_cross_entropy.cc"
@@ -9,17 +10,10 @@
 #include "hwy/highway.h"
 #include "server/compute/exact/row-inl.h"
 #include "server/compute/exact/row_scratch.h"
+#include "server/compute/exact/row_task.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
-
-// Stores `value` as element `index` of `out`, unless that is empty.
-template <typename T>
-HWY_INLINE void StoreAs(T value, int64_t index, absl::Span<std::byte> out) {
-  if (out.empty()) return;
-  std::memcpy(out.data() + index * static_cast<int64_t>(sizeof(T)), &value,
-              sizeof(T));
-}
 
 // Gradients from this size on, about half a last-level cache, are written past
 // the caches: whoever reads them next would not find them there, and the lines
@@ -36,37 +30,104 @@ HWY_INLINE const std::byte* NextLogits(const SoftmaxCrossEntropyJob& job,
   return next < job.batch->rows ? job.logits->RowInPlace(next) : nullptr;
 }
 
-template <typename T>
-SoftmaxCrossEntropyCounts ComputeRows(const SoftmaxCrossEntropyJob& job,
-                                      int64_t first, int64_t last,
-                                      double* row_losses) {
+// The task that all rows of the job have in common.
+RowTask CommonTask(const SoftmaxCrossEntropyJob& job) {
   const LossOutputs& out = *job.outputs;
-  const int64_t row_bytes =
-      job.batch->classes * static_cast<int64_t>(sizeof(T));
-  SoftmaxCrossEntropyCounts counts;
-  RowScratch& scratch = RowScratch::OfThisThread();
   RowTask task;
+  task.type = job.batch->logits_type;
   task.classes = job.batch->classes;
+  if (!job.loss->class_weights.empty()) {
+    task.targets.class_weights = job.loss->class_weights.data();
+  }
+  task.targets.smoothing = job.loss->label_smoothing;
+  task.scale = job.loss->logit_scale;
+  task.z_loss = job.loss->z_loss;
   task.denominator = job.divisor;
-  // Rows enough for all threads go one to a thread: nobody waits for anybody.
-  if (job.batch->rows < job.pool->threads()) task.pool = job.pool;
+  task.gradient_type = out.gradient_type.value_or(task.type);
+  task.streams_gradient =
+      task.gradient_type == ElementType::kFloat32 &&
+      static_cast<int64_t>(out.gradient.size()) >= kStreamBytes &&
+      reinterpret_cast<uintptr_t>(out.gradient.data()) % alignof(float) == 0;
   task.wants_log_sum_exp = !out.log_sum_exp.empty();
   task.wants_row_loss = !out.row_losses.empty();
   task.wants_prediction = !out.predictions.empty();
-  task.streams_gradient =
-      static_cast<int64_t>(out.gradient.size()) >= kStreamBytes &&
-      reinterpret_cast<uintptr_t>(out.gradient.data()) % alignof(T) == 0;
-  for (int64_t row = first; row < last; ++row) {
-    const int64_t label = job.batch->labels[row];
-    const bool ignored = job.ignore_index == label;
-    task.label = ignored ? kNoLabel : label;
-    task.gradient =
-        out.gradient.empty() ? nullptr : out.gradient.data() + row * row_bytes;
-    RowResult result;
-    if (ignored && task.gradient != nullptr) {
-      std::memset(std::exchange(task.gradient, nullptr), 0, row_bytes);
+  // Rows enough for all threads go one to a thread: nobody waits for anybody.
+  if (job.batch->rows < job.pool->threads()) task.pool = job.pool;
+  return task;
+}
+
+// Sets what `row` is compared with; false where a target is out of its range.
+bool SetTargets(const SoftmaxCrossEntropyJob& job, int64_t row,
+                RowScratch& scratch, RowTask& task) {
+  if (job.targets == nullptr) {
+    const int64_t label = std::get<ClassIndices>(job.batch->labels)[row];
+    task.label = job.loss->ignore_index == label ? kNoLabel : label;
+    return true;
+  }
+  task.targets.type = std::get<Probabilities>(job.batch->labels).type;
+  task.targets.probabilities = job.targets->Row(row, scratch.gathered_targets);
+  return WithElementType(task.targets.type, [&](auto zero) {
+    using Target = decltype(zero);
+    const std::byte* values = task.targets.probabilities;
+    const Maximum max =
+        MaximumInRange<Target>(values, task.classes, 0.0, kMaxFactor);
+    if (max.in_range) {
+      task.label = FirstIndexOf<Target>(max.value, values, task.classes);
     }
-    if (!ignored || task.wants_log_sum_exp || task.wants_prediction) {
+    return max.in_range;
+  });
+}
+
+// Sets where the results of `row` go, and by what they are multiplied.
+void SetRow(const SoftmaxCrossEntropyJob& job, int64_t row, RowTask& task) {
+  const auto slice = [&](absl::Span<std::byte> out,
+                         ElementType type) -> std::byte* {
+    if (out.empty()) return nullptr;
+    return out.data() + row * task.classes * ElementBytes(type);
+  };
+  task.gradient = slice(job.outputs->gradient, task.gradient_type);
+  task.probabilities = slice(job.outputs->probabilities, task.type);
+  const Batch& batch = *job.batch;
+  if (!batch.row_weights.empty()) task.row_weight = batch.row_weights[row];
+  if (!batch.upstream_gradient.empty()) {
+    task.upstream =
+        batch.upstream_gradient[batch.upstream_gradient.size() == 1 ? 0 : row];
+  }
+}
+
+void StoreResult(const RowResult& result, ElementType type, int64_t row,
+                 const LossOutputs& out) {
+  if (!out.row_losses.empty()) {
+    StoreElement(type, result.rounded_loss, out.row_losses.data(), row);
+  }
+  if (!out.log_sum_exp.empty()) {
+    StoreElement(type, result.log_sum_exp, out.log_sum_exp.data(), row);
+  }
+  if (!out.predictions.empty()) {
+    StoreElement(result.prediction, out.predictions.data(), row);
+  }
+}
+
+template <typename T>
+SoftmaxCrossEntropySums ComputeRows(const SoftmaxCrossEntropyJob& job,
+                                    int64_t first, int64_t last) {
+  SoftmaxCrossEntropySums sums;
+  RowScratch& scratch = RowScratch::OfThisThread();
+  RowTask task = CommonTask(job);
+  for (int64_t row = first; row < last; ++row) {
+    if (!SetTargets(job, row, scratch, task)) {
+      if (sums.first_bad_target_row < 0) sums.first_bad_target_row = row;
+      continue;
+    }
+    SetRow(job, row, task);
+    const bool ignored = task.label == kNoLabel;
+    if (ignored && task.gradient != nullptr) {
+      std::memset(std::exchange(task.gradient, nullptr), 0,
+                  task.classes * ElementBytes(task.gradient_type));
+    }
+    RowResult result;
+    if (!ignored || task.wants_log_sum_exp || task.wants_prediction ||
+        task.probabilities != nullptr) {
       task.logits = job.logits->Row(row, scratch.gathered);
       if (task.streams_gradient) {
         task.next_logits = NextLogits(job, row, first, last);
@@ -76,29 +137,20 @@ SoftmaxCrossEntropyCounts ComputeRows(const SoftmaxCrossEntropyJob& job,
     if (ignored) {
       result.loss = result.rounded_loss = 0.0;
     } else {
-      counts.correct_count += result.correct;
-      if (!result.finite && counts.first_bad_row < 0) {
-        counts.first_bad_row = row;
-      }
+      sums.correct_count += result.correct;
+      if (!result.finite && sums.first_bad_row < 0) sums.first_bad_row = row;
     }
-    row_losses[row] = result.loss;
-    StoreAs(static_cast<T>(result.rounded_loss), row, out.row_losses);
-    StoreAs(static_cast<T>(result.log_sum_exp), row, out.log_sum_exp);
-    StoreAs(result.prediction, row, out.predictions);
+    sums.loss.Add(result.loss);
+    StoreResult(result, task.type, row, *job.outputs);
   }
-  return counts;
+  return sums;
 }
 
-SoftmaxCrossEntropyCounts ComputeRowsOfType(const SoftmaxCrossEntropyJob& job,
-                                            int64_t first, int64_t last,
-                                            double* row_losses) {
-  switch (job.batch->logits_type) {
-    case ElementType::kFloat32:
-      return ComputeRows<float>(job, first, last, row_losses);
-    case ElementType::kFloat64:
-      return ComputeRows<double>(job, first, last, row_losses);
-  }
-  HWY_ABORT("unknown element type");
+SoftmaxCrossEntropySums ComputeRowsOfType(const SoftmaxCrossEntropyJob& job,
+                                          int64_t first, int64_t last) {
+  return WithElementType(job.batch->logits_type, [&](auto zero) {
+    return ComputeRows<decltype(zero)>(job, first, last);
+  });
 }
 
 const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
@@ -112,10 +164,9 @@ namespace lossd::compute {
 HWY_EXPORT(ComputeRowsOfType);
 HWY_EXPORT(TargetName);
 
-SoftmaxCrossEntropyCounts ComputeSoftmaxCrossEntropyRows(
-    const SoftmaxCrossEntropyJob& job, int64_t first, int64_t last,
-    double* row_losses) {
-  return HWY_DYNAMIC_DISPATCH(ComputeRowsOfType)(job, first, last, row_losses);
+SoftmaxCrossEntropySums ComputeSoftmaxCrossEntropyRows(
+    const SoftmaxCrossEntropyJob& job, int64_t first, int64_t last) {
+  return HWY_DYNAMIC_DISPATCH(ComputeRowsOfType)(job, first, last);
 }
 
 std::string_view SoftmaxCrossEntropyKernel() {

@@ -1,0 +1,168 @@
+// The parts of a row of float64 logits that are its own: products of pairs,
+// rounded once, so within 1 ulp. Included once per instruction set.
+#if defined(LOSSD_SERVER_COMPUTE_EXACT_FLOAT64_ROW_INL_H_) == \
+    defined(HWY_TARGET_TOGGLE)
+#ifdef LOSSD_SERVER_COMPUTE_EXACT_FLOAT64_ROW_INL_H_
+#undef LOSSD_SERVER_COMPUTE_EXACT_FLOAT64_ROW_INL_H_
+#else
+#define LOSSD_SERVER_COMPUTE_EXACT_FLOAT64_ROW_INL_H_
+#endif
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "hwy/highway.h"
+#include "server/compute/exact/chunks-inl.h"
+#include "server/compute/exact/decide-inl.h"
+#include "server/compute/exact/row_scratch.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lossd::compute::HWY_NAMESPACE {
+
+// Writes values[0 .. count) as elements [i, i + count) of out.
+HWY_INLINE void StoreDoubles(const double (&values)[kChunk], int64_t count,
+                             ElementType type, int64_t i, std::byte* out) {
+  if (type == ElementType::kFloat64) {
+    std::memcpy(out + i * static_cast<int64_t>(sizeof(double)), values,
+                count * sizeof(double));
+    return;
+  }
+  for (int64_t j = 0; j < count; ++j) {
+    StoreElement(type, values[j], out, i + j);
+  }
+}
+
+// exps_i factor of one vector; what is lost is below 2^-100 of it, unless it is
+// subnormal.
+HWY_INLINE VecPair ScaledExpPair(const RowScratch& scratch, int64_t i,
+                                 Pair factor) {
+  const Doubles d;
+  const VecD e = hn::LoadU(d, scratch.exps.data() + i);
+  const VecD e_low = hn::LoadU(d, scratch.exps_low.data() + i);
+  const VecD high = hn::Set(d, factor.hi);
+  const VecPair product = TwoProduct(e, high);
+  return {product.hi,
+          hn::Add(product.lo,
+                  FusedMulAdd(e_low, high, hn::Mul(e, hn::Set(d, factor.lo))))};
+}
+
+// Fills out with exps_i factor, but for the label.
+HWY_INLINE void WriteScaledPairs(const RowTask& task, const RowScratch& scratch,
+                                 Pair factor, ElementType type,
+                                 std::byte* out) {
+  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t i = begin; i < end; i += kChunk) {
+      double values[kChunk];
+      for (int64_t v = 0; v < kVectors; ++v) {
+        const VecPair g = ScaledExpPair(scratch, i + v * kLanes, factor);
+        hn::StoreU(hn::Add(g.hi, g.lo), Doubles(), values + v * kLanes);
+      }
+      StoreDoubles(values, std::min(end - i, kChunk), type, i, out);
+    }
+  });
+}
+
+// Fills the gradient with exps_i factor - targets_i scale, but for the label.
+// Where the two cancel the decider gives the element.
+HWY_INLINE void WriteDifferencesOfPairs(const RowTask& task,
+                                        const RowScratch& scratch, Pair factor,
+                                        Pair scale, Decider& decider) {
+  const Doubles d;
+  const double* const targets = scratch.target_pairs.data();
+  const double* const targets_low = scratch.target_pairs_low.data();
+  const VecPair scales = {hn::Set(d, -scale.hi), hn::Set(d, -scale.lo)};
+  ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t i = begin; i < end; i += kChunk) {
+      double values[kChunk];
+      bool certain = true;
+      bool doubtful[kChunk];
+      for (int64_t v = 0; v < kVectors; ++v) {
+        const int64_t at = i + v * kLanes;
+        const VecPair part = ScaledExpPair(scratch, at, factor);
+        const VecD q = hn::LoadU(d, targets + at);
+        const VecPair target = TwoProduct(q, scales.hi);
+        const VecD target_low =
+            FusedMulAdd(hn::LoadU(d, targets_low + at), scales.hi,
+                        FusedMulAdd(q, scales.lo, target.lo));
+        const VecPair sum = TwoSum(part.hi, target.hi);
+        const VecD g =
+            hn::Add(sum.hi, hn::Add(sum.lo, hn::Add(part.lo, target_low)));
+        hn::StoreU(g, d, values + v * kLanes);
+        // An exponential's error is 2^-58 of the first part.
+        const auto doubt =
+            hn::Lt(hn::Abs(g), hn::Mul(hn::Abs(part.hi), hn::Set(d, 0x1p-3)));
+        certain &= hn::AllFalse(d, doubt);
+        HWY_ALIGN double marks[kLanes];
+        hn::Store(hn::IfThenElseZero(doubt, hn::Set(d, 1.0)), d, marks);
+        for (int64_t j = 0; j < kLanes; ++j) {
+          doubtful[v * kLanes + j] = marks[j] != 0.0;
+        }
+      }
+      const int64_t count = std::min(end - i, kChunk);
+      for (int64_t j = 0; !certain && j < count; ++j) {
+        if (doubtful[j] && i + j != task.label) {
+          values[j] = decider.Gradient(i + j);
+        }
+      }
+      StoreDoubles(values, count, task.gradient_type, i, task.gradient);
+    }
+  });
+}
+
+// REQUIRES: the decider has the careful sums, whose exponentials are in the
+// scratch.
+HWY_INLINE void WriteFloat64Gradient(const RowTask& task,
+                                     const RowScratch& scratch,
+                                     Decider& decider) {
+  if (!task.has_gradient()) {
+    std::memset(task.gradient, 0,
+                task.classes * ElementBytes(task.gradient_type));
+    return;
+  }
+  const Pair sum = decider.careful().others + decider.careful().label;
+  const ApproxPair total = decider.Total();
+  const Pair scale = GradientScale(task);
+  const Pair factor = scale * total.value / sum;
+  if (total.error > total.size() * 0x1p-56) {
+    for (int64_t i = 0; i < task.classes; ++i) {
+      StoreElement(task.gradient_type, decider.Gradient(i), task.gradient, i);
+    }
+    return;
+  }
+  if (task.targets.one_hot()) {
+    WriteScaledPairs(task, scratch, factor, task.gradient_type, task.gradient);
+  } else {
+    decider.targets();  // fills the scratch
+    WriteDifferencesOfPairs(task, scratch, factor, scale, decider);
+  }
+  StoreElement(task.gradient_type, decider.Gradient(task.label), task.gradient,
+               task.label);
+}
+
+HWY_INLINE void WriteFloat64Probabilities(const RowTask& task,
+                                          const RowScratch& scratch,
+                                          Decider& decider) {
+  const Pair sum = decider.careful().others + decider.careful().label;
+  WriteScaledPairs(task, scratch, Pair{1.0, 0.0} / sum, task.type,
+                   task.probabilities);
+  if (task.label == kNoLabel) return;
+  StoreElement(task.type, decider.Probability(task.label), task.probabilities,
+               task.label);
+}
+
+// REQUIRES: a label.
+HWY_INLINE double Float64Loss(const RowTask& task, Decider& decider) {
+  if (task.row_weight == 0.0) return 0.0;
+  if ((std::isinf(task.Logit(task.label)) &&
+       TargetWeight(task, task.label).hi != 0.0) ||
+      decider.has_infinite_distance()) {
+    return std::numeric_limits<double>::infinity();
+  }
+  return decider.Loss();
+}
+
+}  // namespace lossd::compute::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target include guard

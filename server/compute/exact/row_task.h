@@ -1,0 +1,91 @@
+#ifndef LOSSD_SERVER_COMPUTE_EXACT_ROW_TASK_H_
+#define LOSSD_SERVER_COMPUTE_EXACT_ROW_TASK_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "server/compute/element_type.h"
+#include "server/compute/thread_pool.h"
+
+namespace lossd::compute {
+
+// The label of a row that has none: nothing is counted or differentiated.
+inline constexpr int64_t kNoLabel = -1;
+
+// What a row's logits are compared with: weights q over the classes,
+//
+//   q_i = w_i ((1 - smoothing) t_i + smoothing / classes),
+//
+// t being the target's probabilities: 1 at the label and 0 elsewhere where none
+// are given.
+struct RowTargets {
+  const double* class_weights = nullptr;  // w [classes]; null: 1
+  double smoothing = 0.0;
+  ElementType type = ElementType::kFloat32;
+  const std::byte* probabilities = nullptr;  // t [classes]; null: none
+
+  // Whether q is 0 but at the label.
+  bool one_hot() const { return probabilities == nullptr && smoothing == 0.0; }
+  // Whether it is 1 there.
+  bool is_label() const { return one_hot() && class_weights == nullptr; }
+  double class_weight(int64_t i) const {
+    return class_weights == nullptr ? 1.0 : class_weights[i];
+  }
+};
+
+// One row to compute. With a_i = scale z_i:
+//
+//   lse = ln(sum_i exp(a_i))      p_i = exp(a_i - lse)
+//   loss = row_weight (sum_i q_i (lse - a_i) + z_loss lse^2)
+//   gradient_i = scale row_weight upstream / denominator
+//                ((sum_j q_j + 2 z_loss lse) p_i - q_i)
+struct RowTask {
+  ElementType type = ElementType::kFloat32;  // of the logits
+  const std::byte* logits = nullptr;         // z [classes]
+  int64_t classes = 0;
+  // The class that is kept apart from the others, so that what the others add
+  // up to is known without cancellation: the target, or its largest class.
+  int64_t label = kNoLabel;
+  RowTargets targets;
+  double scale = 1.0;
+  double z_loss = 0.0;
+  double row_weight = 1.0;
+  double upstream = 1.0;
+  double denominator = 1.0;  // 0: the gradient is 0
+
+  ElementType gradient_type = ElementType::kFloat32;
+  std::byte* gradient = nullptr;       // [classes]; null: not wanted
+  std::byte* probabilities = nullptr;  // [classes] of `type`; null: not wanted
+  // Whether float32 gradients go past the caches; REQUIRES: aligned as floats.
+  bool streams_gradient = false;
+  // Where logits lie that are wanted next, as many; null: nowhere known.
+  const std::byte* next_logits = nullptr;
+  bool wants_log_sum_exp = false;
+  bool wants_row_loss = false;  // rounded to `type`
+  bool wants_prediction = false;
+  // Whose idle threads help with a long row; null: none do.
+  ThreadPool* pool = nullptr;
+
+  LOSSD_ALWAYS_INLINE double Logit(int64_t i) const {
+    return LoadElement(type, logits, i);
+  }
+  bool has_gradient() const {
+    return row_weight != 0.0 && upstream != 0.0 && denominator != 0.0;
+  }
+};
+
+// The results of one row; NaN, all of them, where it is not finite.
+struct RowResult {
+  double loss = std::numeric_limits<double>::quiet_NaN();
+  // Rounded once to the logits' type, which a double holds.
+  double rounded_loss = std::numeric_limits<double>::quiet_NaN();
+  double log_sum_exp = std::numeric_limits<double>::quiet_NaN();
+  int64_t prediction = 0;
+  bool correct = false;
+  bool finite = false;  // no NaN, no +inf, at least one logit above -inf
+};
+
+}  // namespace lossd::compute
+
+#endif  // LOSSD_SERVER_COMPUTE_EXACT_ROW_TASK_H_
