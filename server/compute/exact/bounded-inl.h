@@ -38,13 +38,7 @@ struct Bounded {
 
   HWY_INLINE double size() const { return std::abs(HighPart(value)); }
 
-  // The same with another relative error of a result.
-  HWY_INLINE static Bounded Rounded(Number value, double error) {
-    const double size = std::abs(HighPart(value));
-    // Exact zeros stay exact: 0 times anything is.
-    const double underflow = size == 0.0 && error == 0.0 ? 0.0 : kUnderflow;
-    return {value, error + size * kRounding<Number> + underflow};
-  }
+  HWY_INLINE bool is_zero() const { return size() == 0.0 && error == 0.0; }
 
   HWY_INLINE friend Bounded operator+(Bounded a, Bounded b) {
     return Rounded(a.value + b.value, a.error + b.error);
@@ -53,15 +47,24 @@ struct Bounded {
     return Rounded(a.value - b.value, a.error + b.error);
   }
   HWY_INLINE friend Bounded operator*(Bounded a, Bounded b) {
-    return Rounded(a.value * b.value,
-                   a.size() * b.error + a.error * (b.size() + b.error));
+    if (a.is_zero() || b.is_zero()) return {};
+    return Rounded(
+        a.value * b.value,
+        a.size() * b.error + a.error * (b.size() + b.error) + kUnderflow);
   }
   // REQUIRES: b is known to a relative error under 2^-10.
   HWY_INLINE friend Bounded operator/(Bounded a, Bounded b) {
+    if (a.is_zero()) return {};
     const Number quotient = a.value / b.value;
     const double size = std::abs(HighPart(quotient));
-    return Rounded(quotient,
-                   (a.error + size * b.error) / b.size() * (1.0 + 0x1p-9));
+    return Rounded(
+        quotient,
+        (a.error + size * b.error) / b.size() * (1.0 + 0x1p-9) + kUnderflow);
+  }
+
+ private:
+  HWY_INLINE static Bounded Rounded(Number value, double error) {
+    return {value, error + std::abs(HighPart(value)) * kRounding<Number>};
   }
 };
 

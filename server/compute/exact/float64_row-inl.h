@@ -124,7 +124,9 @@ HWY_INLINE void WriteFloat64Gradient(const RowTask& task,
   const ApproxPair total = decider.Total();
   const Pair scale = GradientScale(task);
   const Pair factor = scale * total.value / sum;
-  if (total.error > total.size() * 0x1p-56) {
+  // A total that cancels, or next to nothing as it may be with a z-loss alone.
+  if (total.error > total.size() * 0x1p-56 ||
+      (std::abs(factor.hi) < 0x1p-900 && !total.is_zero())) {
     for (int64_t i = 0; i < task.classes; ++i) {
       StoreElement(task.gradient_type, decider.Gradient(i), task.gradient, i);
     }
