@@ -4,37 +4,6 @@
 #include <cmath>
 
 namespace lossd::compute {
-namespace {
-
-constexpr int64_t kDigitMask = 0xffffffff;
-constexpr int64_t kMaxAdditions = int64_t{1} << 30;
-
-}  // namespace
-
-void ExactSum::Add(double term) {
-  const auto bits = std::bit_cast<uint64_t>(term);
-  const int exponent = static_cast<int>(bits >> 52 & 0x7ff);
-  if (exponent == 0x7ff) {
-    not_finite_ += term;
-    return;
-  }
-  uint64_t mantissa = bits & ((uint64_t{1} << 52) - 1);
-  int position = 0;  // of the mantissa's last bit, from 2^-1074 on
-  if (exponent > 0) {
-    mantissa |= uint64_t{1} << 52;
-    position = exponent - 1;
-  }
-  const int first = position / 32;
-  const int shift = position % 32;
-  // 53 bits, shifted by up to 31, reach into three digits.
-  const int64_t parts[] = {
-      static_cast<int64_t>(mantissa << shift & kDigitMask),
-      static_cast<int64_t>(mantissa >> (32 - shift) & kDigitMask),
-      shift == 0 ? 0 : static_cast<int64_t>(mantissa >> (64 - shift))};
-  const int64_t sign = std::signbit(term) ? -1 : 1;
-  for (int k = 0; k < 3; ++k) digits_[first + k] += sign * parts[k];
-  if (++additions_ >= kMaxAdditions) Carry();
-}
 
 void ExactSum::Add(const ExactSum& other) {
   for (int k = 0; k < kDigits; ++k) digits_[k] += other.digits_[k];

@@ -2,6 +2,8 @@
 #define LOSSD_SERVER_COMPUTE_EXACT_SUM_H_
 
 #include <array>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 
 namespace lossd::compute {
@@ -23,6 +25,8 @@ class ExactSum {
 
  private:
   static constexpr int kDigits = 70;
+  static constexpr int64_t kDigitMask = 0xffffffff;
+  static constexpr int64_t kMaxAdditions = int64_t{1} << 30;
 
   void Carry();
 
@@ -32,6 +36,32 @@ class ExactSum {
   int64_t additions_ = 0;
   double not_finite_ = 0.0;  // sum of the terms that are not finite
 };
+
+// Inline: it is called for every row.
+inline void ExactSum::Add(double term) {
+  const auto bits = std::bit_cast<uint64_t>(term);
+  const int exponent = static_cast<int>(bits >> 52 & 0x7ff);
+  if (exponent == 0x7ff) {
+    not_finite_ += term;
+    return;
+  }
+  uint64_t mantissa = bits & ((uint64_t{1} << 52) - 1);
+  int position = 0;  // of the mantissa's last bit, from 2^-1074 on
+  if (exponent > 0) {
+    mantissa |= uint64_t{1} << 52;
+    position = exponent - 1;
+  }
+  const int first = position / 32;
+  const int shift = position % 32;
+  // 53 bits, shifted by up to 31, reach into three digits.
+  const int64_t parts[] = {
+      static_cast<int64_t>(mantissa << shift & kDigitMask),
+      static_cast<int64_t>(mantissa >> (32 - shift) & kDigitMask),
+      shift == 0 ? 0 : static_cast<int64_t>(mantissa >> (64 - shift))};
+  const int64_t sign = std::signbit(term) ? -1 : 1;
+  for (int k = 0; k < 3; ++k) digits_[first + k] += sign * parts[k];
+  if (++additions_ >= kMaxAdditions) Carry();
+}
 
 }  // namespace lossd::compute
 

@@ -2,9 +2,27 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <utility>
 
 namespace lossd::compute {
+namespace {
+
+// How long a thread looks out for work before it sleeps: about what waking it
+// takes.
+constexpr std::chrono::microseconds kLookout(50);
+
+// Tells the core that this is a loop that waits. Not a yield: that may come back
+// a scheduler's slice later, and who called this thread out counts on it.
+inline void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
 
 ThreadPool::ThreadPool(int threads) {
   assert(threads >= 1);
@@ -18,6 +36,7 @@ ThreadPool::~ThreadPool() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
+    arrivals_.fetch_add(1);
   }
   work_arrived_.notify_all();
   for (std::thread& worker : workers_) worker.join();
@@ -28,6 +47,7 @@ void ThreadPool::Submit(std::function<void()> task) {
     std::lock_guard<std::mutex> lock(mutex_);
     tasks_.push_back(std::move(task));
     waiting_tasks_.store(static_cast<int64_t>(tasks_.size()));
+    arrivals_.fetch_add(1);
   }
   work_arrived_.notify_one();
 }
@@ -40,11 +60,17 @@ void ThreadPool::ForEachBlock(int64_t blocks,
     return;
   }
   Loop loop(blocks, body);
+  int64_t to_wake = helpers_wanted;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     loops_.push_back(&loop);
+    arrivals_.fetch_add(1);
+    const auto called = static_cast<int>(
+        std::min<int64_t>(helpers_wanted, lookouts_ - called_out_));
+    called_out_ += called;
+    to_wake -= called;
   }
-  for (int64_t i = 0; i < helpers_wanted; ++i) work_arrived_.notify_one();
+  for (int64_t i = 0; i < to_wake; ++i) work_arrived_.notify_one();
   for (int64_t block; (block = loop.next.fetch_add(1)) < blocks;) body(block);
   std::unique_lock<std::mutex> lock(mutex_);
   loops_.erase(std::find(loops_.begin(), loops_.end(), &loop));
@@ -53,6 +79,7 @@ void ThreadPool::ForEachBlock(int64_t blocks,
 
 void ThreadPool::RunWorker() {
   std::unique_lock<std::mutex> lock(mutex_);
+  bool has_helped = false;  // since it last slept or looked out
   while (true) {
     if (!tasks_.empty()) {
       std::function<void()> task = std::move(tasks_.front());
@@ -64,12 +91,31 @@ void ThreadPool::RunWorker() {
       lock.lock();
     } else if (Loop* loop = LoopThatWantsHelp(); loop != nullptr) {
       HelpWith(*loop, lock);
+      has_helped = true;
     } else if (stopping_) {
       return;
     } else {
-      work_arrived_.wait(lock);
+      Wait(std::exchange(has_helped, false), lock);
     }
   }
+}
+
+void ThreadPool::Wait(bool has_helped, std::unique_lock<std::mutex>& lock) {
+  // The last thread sleeps at once: whoever starts a loop has a core, too.
+  if (!has_helped || lookouts_ >= threads() - 1) {
+    work_arrived_.wait(lock);
+    return;
+  }
+  ++lookouts_;
+  const int64_t seen = arrivals_.load();
+  lock.unlock();
+  const auto end = std::chrono::steady_clock::now() + kLookout;
+  while (arrivals_.load() == seen && std::chrono::steady_clock::now() < end) {
+    Pause();
+  }
+  lock.lock();
+  --lookouts_;
+  called_out_ = std::max(0, called_out_ - 1);
 }
 
 ThreadPool::Loop* ThreadPool::LoopThatWantsHelp() {

@@ -16,7 +16,9 @@ namespace lossd::compute {
 
 // A fixed set of threads that run tasks in the order of their arrival and help
 // each other with loops. A waiting task goes before help with a loop, so that a
-// short task never waits for a long loop while there is a second thread.
+// short task never waits for a long loop while there is a second thread. A
+// thread that has helped looks out for the next loop for a moment before it
+// sleeps: waking it takes longer than a small batch.
 // docs/adr/0002-thread-pool.md says why not oneTBB.
 //
 // Threads: all members may be called from any thread, tasks and loop bodies
@@ -58,6 +60,7 @@ class ThreadPool {
   };
 
   void RunWorker();
+  void Wait(bool has_helped, std::unique_lock<std::mutex>& lock);
   void HelpWith(Loop& loop, std::unique_lock<std::mutex>& lock);
   Loop* LoopThatWantsHelp();
 
@@ -67,6 +70,9 @@ class ThreadPool {
   std::vector<Loop*> loops_;                 // guarded by mutex_
   bool stopping_ = false;                    // guarded by mutex_
   std::atomic<int64_t> waiting_tasks_{0};    // tasks_.size(), to peek at
+  std::atomic<int64_t> arrivals_{0};         // of tasks and loops, to look at
+  int lookouts_ = 0;    // threads that look at it; guarded by mutex_
+  int called_out_ = 0;  // of these, expected to help; guarded by mutex_
   std::vector<std::thread> workers_;
 };
 

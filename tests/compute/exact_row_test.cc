@@ -36,7 +36,8 @@ class ExactRowTest : public ::testing::Test {
     task.gradient = reinterpret_cast<std::byte*>(gradient.data());
     task.wants_log_sum_exp = true;
     task.wants_row_loss = true;
-    const RowResult result = engine::ComputeRow(task, scratch_, float());
+    RowResult result;
+    engine::ComputeRow(task, scratch_, float(), result);
     const std::vector<double> wide(logits.begin(), logits.end());
     const ExactRow want = OracleRow(wide, label, numerator, denominator);
     for (size_t i = 0; i < logits.size(); ++i) {

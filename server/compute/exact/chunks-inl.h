@@ -61,8 +61,12 @@ template <typename T>
 HWY_INLINE void CopyPart(const T (&from)[kChunk], int64_t count, T* to) {
 #if HWY_TARGET == HWY_AVX3
   if constexpr (std::is_same_v<T, float>) {
-    const auto mask = static_cast<__mmask16>((1u << count) - 1);
-    return _mm512_mask_storeu_ps(to, mask, _mm512_loadu_ps(from));
+    // In halves, as they were just stored: a wider load would wait for both.
+    const unsigned mask = (1u << count) - 1;
+    _mm256_mask_storeu_ps(to, static_cast<__mmask8>(mask),
+                          _mm256_loadu_ps(from));
+    return _mm256_mask_storeu_ps(to + 8, static_cast<__mmask8>(mask >> 8),
+                                 _mm256_loadu_ps(from + 8));
   }
 #endif
   std::memcpy(to, from, count * sizeof(T));

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "hwy/highway.h"
 #include "server/compute/exact/chunks-inl.h"
@@ -21,10 +22,27 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
-// A sum in kChunk lanes. What is lost between slices of kSliceGroups additions
-// per lane is kept.
+// Groups in a slice.
 inline constexpr int64_t kSliceGroups = 8;
 
+// All kChunk lanes together.
+HWY_INLINE double SumByHalving(const VecD (&vectors)[kVectors]) {
+  VecD sums[kVectors];
+  for (int64_t v = 0; v < kVectors; ++v) sums[v] = vectors[v];
+  for (int64_t width = kVectors / 2; width > 0; width /= 2) {
+    for (int64_t v = 0; v < width; ++v) {
+      sums[v] = hn::Add(sums[v], sums[v + width]);
+    }
+  }
+  HWY_ALIGN double lanes[kLanes];
+  hn::Store(sums[0], Doubles(), lanes);
+  for (int64_t width = kLanes / 2; width > 0; width /= 2) {
+    for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
+  }
+  return lanes[0];
+}
+
+// A sum in kChunk lanes. What is lost between slices is kept.
 class LaneSum {
  public:
   HWY_INLINE LaneSum() {
@@ -52,18 +70,10 @@ class LaneSum {
     for (int64_t v = 0; v < kVectors; ++v) {
       sums[v] = hn::Add(sums_[v].hi, sums_[v].lo);
     }
-    for (int64_t width = kVectors / 2; width > 0; width /= 2) {
-      for (int64_t v = 0; v < width; ++v) {
-        sums[v] = hn::Add(sums[v], sums[v + width]);
-      }
-    }
-    HWY_ALIGN double lanes[kLanes];
-    hn::Store(sums[0], Doubles(), lanes);
-    for (int64_t width = kLanes / 2; width > 0; width /= 2) {
-      for (int64_t i = 0; i < width; ++i) lanes[i] += lanes[i + width];
-    }
-    return lanes[0];
+    return SumByHalving(sums);
   }
+  // The same where there was no more than one slice, which need not end.
+  HWY_INLINE double TotalOfOneSlice() const { return SumByHalving(slice_); }
 
  private:
   VecPair sums_[kVectors];
@@ -138,10 +148,18 @@ class FastPass {
       sums_.EndSlice();
     }
     if (kKeep && copies) exps_[label_] = 0.0;
-    if (whole < size_) AddRest(whole);
-    const Lanes df;
     FastSums result;
-    result.others = sums_.Total();
+    if (whole == 0) {
+      AddRest(0);
+      result.others = sums_.TotalOfOneSlice();
+    } else {
+      if (whole < size_) {
+        AddRest(whole);
+        sums_.EndSlice();
+      }
+      result.others = sums_.Total();
+    }
+    const Lanes df;
     result.largest = hn::GetLane(hn::MaxOfLanes(df, largest_));
     result.smallest = hn::GetLane(hn::MinOfLanes(df, smallest_));
     return result;
@@ -154,7 +172,8 @@ class FastPass {
       kPlain ? kPlainNothing : -std::numeric_limits<double>::infinity());
 
   // The exponentials of the chunk p.
-  HWY_INLINE void Exps(const T* p, VecD (&e)[kVectors]) {
+  template <typename Logit>
+  HWY_INLINE void Exps(const Logit* p, VecD (&e)[kVectors]) {
     for (int64_t v = 0; v < kVectors; ++v) {
       e[v] = LoadAsDouble(p + v * kLanes);
       if constexpr (!kPlain) e[v] = FusedMulAdd(e[v], scale_, minus_offset_);
@@ -172,19 +191,36 @@ class FastPass {
 
   HWY_INLINE void AddBounds(const T* p) {
     for (int64_t j = 0; j < kChunk; j += kFloatLanes) {
-      const auto logits = LoadFloats(Lanes(), p + j);
-      largest_ = hn::Max(largest_, logits);
-      smallest_ = hn::Min(smallest_, logits);
+      AddBounds(LoadFloats(Lanes(), p + j));
     }
+  }
+  HWY_INLINE void AddBounds(hn::Vec<Lanes> logits) {
+    largest_ = hn::Max(largest_, logits);
+    smallest_ = hn::Min(smallest_, logits);
   }
 
   HWY_INLINE void AddGroup(int64_t i, const T* p, const T* next) {
     VecD sums[kGroupChunks][kVectors];
     for (int64_t c = 0; c < kGroupChunks; ++c) {
-      AddBounds(z_ + i + c * kChunk);
-      if (next != nullptr) __builtin_prefetch(next + i + c * kChunk, 0, 2);
-      Exps(p + c * kChunk, sums[c]);
-      Keep(i + c * kChunk, sums[c]);
+      const int64_t at = i + c * kChunk;
+      if (next != nullptr) __builtin_prefetch(next + at, 0, 2);
+      if constexpr (std::is_same_v<T, float>) {
+        AddBounds(z_ + at);
+        Exps(p + c * kChunk, sums[c]);
+      } else {
+        // Widened once for both.
+        HWY_ALIGN float wide[kChunk];
+        for (int64_t j = 0; j < kChunk; j += kFloatLanes) {
+          const auto logits = LoadFloats(Lanes(), z_ + at + j);
+          AddBounds(logits);
+          hn::Store(logits, Lanes(), wide + j);
+        }
+        if (HWY_UNLIKELY(Holds(at, kChunk, label_))) {
+          wide[label_ - at] = static_cast<float>(ToDouble(kNothing));
+        }
+        Exps(wide, sums[c]);
+      }
+      Keep(at, sums[c]);
     }
     for (int64_t v = 0; v < kVectors; ++v) {
       sums_.Add(v, hn::Add(hn::Add(sums[0][v], sums[1][v]),
@@ -199,15 +235,13 @@ class FastPass {
       const T* p = z_ + i;
       T padded[kChunk];
       if (count < kChunk) {
+        // With one of its elements, which changes no bound.
         T first;
         std::memcpy(&first, p, sizeof(T));
-        PadChunk(p, count, first, padded);  // changes no bound
-        AddBounds(padded);
-        PadChunk(p, count, kNothing, padded);
+        PadChunk(p, count, first, padded);
         p = padded;
-      } else {
-        AddBounds(p);
       }
+      AddBounds(p);
       VecD e[kVectors];
       Exps(p, e);
       for (int64_t v = 0; v < kVectors; ++v) {
@@ -217,7 +251,6 @@ class FastPass {
       }
       Keep(i, e);
     }
-    sums_.EndSlice();
   }
 
   const T* const z_;

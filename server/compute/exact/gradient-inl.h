@@ -26,10 +26,11 @@ namespace lossd::compute::HWY_NAMESPACE {
 // Elements exps_i factor, to a relative error.
 class ScaledExps {
  public:
-  HWY_INLINE ScaledExps(const double* exps, Approx factor, double exp_error)
+  HWY_INLINE ScaledExps(const double* exps, double factor,
+                        double relative_error)
       : exps_(exps),
-        factor_(factor.value),
-        error_factor_(factor.size() * (exp_error + 0x1p-52) + factor.error) {}
+        factor_(factor),
+        error_factor_(std::abs(factor) * relative_error) {}
 
   HWY_INLINE VecD Value(int64_t i) const {
     return hn::Mul(hn::LoadU(Doubles(), exps_ + i),
@@ -88,6 +89,41 @@ class ScaledDifferences {
   double error_scale_;
 };
 
+// The same where all targets are `target`.
+class ScaledMinusConstant {
+ public:
+  HWY_INLINE ScaledMinusConstant(const double* exps, Approx factor,
+                                 double exp_error, double target, double scale,
+                                 double target_error)
+      : exps_(exps),
+        factor_(factor.value),
+        minus_target_(-scale * target),
+        error_factor_(factor.size() * (exp_error + 0x1p-51) + factor.error),
+        error_(std::abs(scale) * target * (target_error + 0x1p-51)) {}
+
+  HWY_INLINE VecD Value(int64_t i) const {
+    const Doubles d;
+    return FusedMulAdd(hn::LoadU(d, exps_ + i), hn::Set(d, factor_),
+                       hn::Set(d, minus_target_));
+  }
+  HWY_INLINE VecD Error(int64_t i, VecD least) const {
+    const Doubles d;
+    return FusedMulAdd(hn::LoadU(d, exps_ + i), hn::Set(d, error_factor_),
+                       hn::Add(hn::Set(d, error_), least));
+  }
+  HWY_INLINE Approx At(int64_t i) const {
+    return {std::fma(exps_[i], factor_, minus_target_),
+            exps_[i] * error_factor_ + error_ + kUnderflow};
+  }
+
+ private:
+  const double* exps_;
+  double factor_;
+  double minus_target_;
+  double error_factor_;
+  double error_;
+};
+
 // Writes chunks of elements, rounded to T, where both ends of an element's
 // interval round to the same: Ziv's rounding test, for values of any size.
 template <typename T, typename Elements>
@@ -104,8 +140,9 @@ class IntervalWriter {
     for (int64_t v = 0; v < kVectors; ++v) {
       const VecD g = elements_.Value(i + v * kLanes);
       if constexpr (std::is_same_v<T, float>) {
+        // Far below a float32, but normal: others are slow.
         const VecD error =
-            elements_.Error(i + v * kLanes, hn::Set(d, kUnderflow));
+            elements_.Error(i + v * kLanes, hn::Set(d, 0x1p-1000));
         const auto low = hn::DemoteTo(Floats(), hn::Sub(g, error));
         const auto high = hn::DemoteTo(Floats(), hn::Add(g, error));
         certain &= hn::AllTrue(Floats(), hn::Eq(low, high));
@@ -140,8 +177,8 @@ class NearMiddleWriter {
  public:
   HWY_INLINE NearMiddleWriter(const ScaledExps& elements, int64_t window)
       : elements_(elements),
-        shift_(hn::Set(Bits(), window - (int64_t{1} << 28))),
-        mask_(hn::Set(Bits(), ((int64_t{1} << 29) - 1) & ~(2 * window - 1))) {}
+        shift_(window - (int64_t{1} << 28)),
+        mask_(((int64_t{1} << 29) - 1) & ~(2 * window - 1)) {}
 
   template <bool kStream>
   HWY_INLINE bool Write(int64_t i, float* to) const {
@@ -149,7 +186,9 @@ class NearMiddleWriter {
     bool certain = true;
     for (int64_t v = 0; v < kVectors; ++v) {
       const VecD g = elements_.Value(i + v * kLanes);
-      certain &= AllHaveOneOf(hn::Add(hn::BitCast(Bits(), g), shift_), mask_);
+      const auto shifted =
+          hn::Add(hn::BitCast(Bits(), g), hn::Set(Bits(), shift_));
+      certain &= AllHaveOneOf(shifted, hn::Set(Bits(), mask_));
       if constexpr (kStream) {
         hn::Stream(hn::DemoteTo(df, g), df, to + v * kLanes);
       } else {
@@ -161,8 +200,55 @@ class NearMiddleWriter {
 
  private:
   const ScaledExps elements_;
-  const hn::Vec<Bits> shift_;
-  const hn::Vec<Bits> mask_;
+  const int64_t shift_;
+  const int64_t mask_;
+};
+
+// The same for float16 and bfloat16, by way of float32. With a relative error
+// under 2^-30 the exact result is less than 0.51 ulp from the float32, so that
+// this rounds like it, unless it lies on a middle between two T.
+template <typename T>
+class NarrowWriter {
+ public:
+  HWY_INLINE explicit NarrowWriter(const ScaledExps& elements)
+      : elements_(elements) {}
+
+  template <bool kStream>
+  HWY_INLINE bool Write(int64_t i, T* to) const {
+    const Floats df;
+    const hn::Rebind<uint16_t, Floats> d16;
+    bool certain = true;
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const auto g = hn::DemoteTo(df, elements_.Value(i + v * kLanes));
+      const auto bits = NarrowBits(df, g, T());
+      certain &= NoMiddle(g, bits);
+      hn::StoreU(bits, d16, reinterpret_cast<uint16_t*>(to) + v * kLanes);
+    }
+    return certain;
+  }
+
+ private:
+  using VecF = hn::Vec<Floats>;
+  using Vec16 = hn::Vec<hn::Rebind<uint16_t, Floats>>;
+
+  HWY_INLINE static bool NoMiddle(VecF g, Vec16 bits) {
+    const Floats df;
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      // Of subnormal numbers, too, the same bits go.
+      const hn::RebindToUnsigned<Floats> d32;
+      const auto rest =
+          hn::And(hn::BitCast(d32, g), hn::Set(d32, uint32_t{0xffff}));
+      return hn::AllFalse(d32, hn::Eq(rest, hn::Set(d32, uint32_t{0x8000})));
+    } else {
+      const VecF more = hn::Mul(g, hn::Set(df, 1.0f + 0x1p-23f));
+      const VecF less = hn::Mul(g, hn::Set(df, 1.0f - 0x1p-23f));
+      const hn::Rebind<uint16_t, Floats> d16;
+      return hn::AllTrue(d16, hn::And(hn::Eq(NarrowBits(df, more, T()), bits),
+                                      hn::Eq(NarrowBits(df, less, T()), bits)));
+    }
+  }
+
+  const ScaledExps elements_;
 };
 
 // What decides an element that is in doubt.
@@ -243,20 +329,31 @@ HWY_INLINE void WriteIntervals(const RowTask& task, ElementType type,
   }
 }
 
-// The same as float32, where all elements are normal numbers of that type.
-HWY_INLINE void WriteNormalFloats(const RowTask& task,
-                                  const ScaledExps& elements,
-                                  double relative_error, DecideElement decide,
-                                  std::byte* out) {
-  if (!(relative_error < 0x1p-30)) {
-    return WriteIntervals(task, ElementType::kFloat32, elements, decide, out);
+// The same for elements of one factor, known to a relative error; `normal`:
+// those of float32 are normal numbers.
+HWY_INLINE void WriteScaledExps(const RowTask& task, ElementType type,
+                                const ScaledExps& elements,
+                                double relative_error, bool normal,
+                                DecideElement decide, std::byte* out) {
+  if (relative_error < 0x1p-30) {
+    if (type == ElementType::kFloat32 && normal) {
+      const NearMiddleWriter writer(
+          elements, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(
+                        std::ceil(relative_error * 0x1p53)))));
+      return task.streams_gradient && out == task.gradient
+                 ? WriteRow<true, float>(task, elements, writer, decide, out)
+                 : WriteRow<false, float>(task, elements, writer, decide, out);
+    }
+    if (type == ElementType::kFloat16) {
+      return WriteRow<false, Float16>(
+          task, elements, NarrowWriter<Float16>(elements), decide, out);
+    }
+    if (type == ElementType::kBFloat16) {
+      return WriteRow<false, BFloat16>(
+          task, elements, NarrowWriter<BFloat16>(elements), decide, out);
+    }
   }
-  const NearMiddleWriter writer(
-      elements, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(
-                    std::ceil(relative_error * 0x1p53)))));
-  return task.streams_gradient && out == task.gradient
-             ? WriteRow<true, float>(task, elements, writer, decide, out)
-             : WriteRow<false, float>(task, elements, writer, decide, out);
+  WriteIntervals(task, type, elements, decide, out);
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

@@ -83,17 +83,17 @@ HWY_INLINE double OffsetFrom(const RowTask& task) {
 }
 
 template <bool kPlain, typename T>
-HWY_INLINE FastRow TryFast(const RowTask& task, double offset,
-                           RowScratch& scratch) {
+HWY_INLINE void TryFast(const RowTask& task, double offset, RowScratch& scratch,
+                        FastRow& row) {
   const bool keeps = task.gradient != nullptr || task.probabilities != nullptr;
   const FastSums sums =
       keeps ? SumRowFast<true, kPlain, T>(task, offset, scratch)
             : SumRowFast<false, kPlain, T>(task, offset, scratch);
-  FastRow row;
   row.offset = offset;
   row.others = sums.others;
   row.largest = sums.largest;
   row.smallest = sums.smallest;
+  row.label = 0.0;
   if (task.label != kNoLabel) {
     const double x = std::fma(ToDouble(LoadElement<T>(task.logits, task.label)),
                               task.scale, 0.0 - offset);
@@ -107,7 +107,6 @@ HWY_INLINE FastRow TryFast(const RowTask& task, double offset,
       kFastSumError +
       FastExpError(std::max(above, std::min(below, kSeenBelowLargest - above)),
                    kPlain);
-  return row;
 }
 
 // Whether the sums are what they say: only with finite logits, not too far
@@ -117,27 +116,28 @@ HWY_INLINE bool Holds(const RowTask& task, const FastRow& row) {
          std::abs(task.scale * row.largest - row.offset) <= kMaxAboveOffset;
 }
 
-// The fast pass; nothing for a row that is not finite.
+// The fast pass; false for a row that is not finite. What it finds is not
+// returned but filled in: copies of what was just stored piece by piece stall.
 template <typename T>
-HWY_INLINE std::optional<FastRow> RunFast(const RowTask& task,
-                                          RowScratch& scratch) {
+HWY_INLINE bool RunFast(const RowTask& task, RowScratch& scratch,
+                        FastRow& row) {
   double offset = OffsetFrom<T>(task);
   if (offset == 0.0 && task.scale == 1.0 && !scratch.low_logits) {
-    const FastRow row = TryFast<true, T>(task, offset, scratch);
-    if (Holds(task, row) && row.smallest >= kPlainLow) return row;
+    TryFast<true, T>(task, offset, scratch, row);
+    if (Holds(task, row) && row.smallest >= kPlainLow) return true;
   } else {
-    const FastRow row = TryFast<false, T>(task, offset, scratch);
+    TryFast<false, T>(task, offset, scratch, row);
     scratch.low_logits = row.smallest < kPlainLow;
-    if (Holds(task, row)) return row;
+    if (Holds(task, row)) return true;
   }
   const Maximum max = MaximumOfRow<T>(task);
-  if (!max.in_range) return std::nullopt;
+  if (!max.in_range) return false;
   if (!(std::abs(task.scale * max.value - offset) <= kMaxAboveOffset)) {
     offset = task.scale * max.value;
   }
-  const FastRow row = TryFast<false, T>(task, offset, scratch);
+  TryFast<false, T>(task, offset, scratch, row);
   scratch.low_logits = row.smallest < kPlainLow;
-  return row;
+  return true;
 }
 
 template <typename T>
@@ -154,8 +154,7 @@ HWY_INLINE void SetPrediction(const RowTask& task, double largest,
 }
 
 template <typename T>
-HWY_NOINLINE RowResult NonFiniteRow(const RowTask& task) {
-  RowResult result;
+HWY_NOINLINE void NonFiniteRow(const RowTask& task, RowResult& result) {
   if (task.gradient != nullptr) {
     FillWithNan(task.gradient_type, task.classes, task.gradient);
   }
@@ -163,7 +162,6 @@ HWY_NOINLINE RowResult NonFiniteRow(const RowTask& task) {
     FillWithNan(task.type, task.classes, task.probabilities);
   }
   result.prediction = PredictionOfNonFiniteRow(task);
-  return result;
 }
 
 // The results of one row by the fast way, each with the next way where it is
@@ -215,7 +213,8 @@ class FastResults {
 
   HWY_INLINE void WriteProbabilities() {
     const auto decide = [this](int64_t i) { return decider_.Probability(i); };
-    WriteScaled(task_.type, Exact(1.0) / Sum(), decide, task_.probabilities);
+    WriteScaled(task_.type, 1.0 / row_.sum(), row_.sum_error + 0x1p-52, decide,
+                task_.probabilities);
     if (task_.label == kNoLabel) return;
     const auto rounded = RoundIfCertain<T>(Label() / Sum());
     StoreElement(
@@ -247,24 +246,21 @@ class FastResults {
     return task_.scale * task_.row_weight * task_.upstream / task_.denominator;
   }
 
-  // Fills out but for the label with exps_i factor.
-  HWY_INLINE void WriteScaled(ElementType type, Approx factor,
-                              DecideElement decide, std::byte* out) {
+  // Fills out but for the label with exps_i factor, which is known to a
+  // relative error.
+  HWY_INLINE void WriteScaled(ElementType type, double factor,
+                              double factor_error, DecideElement decide,
+                              std::byte* out) {
     // Whether the least result is a normal float32, with a factor 4 to spare.
     constexpr double kLog2E = 1.4426950408889634;
-    const int64_t exponent =
-        static_cast<int64_t>(std::bit_cast<uint64_t>(factor.value) >> 52 &
-                             0x7ff) -
-        1023;
-    const double least = (task_.scale * row_.smallest - row_.offset) * kLog2E +
-                         static_cast<double>(exponent);
-    const ScaledExps elements(scratch_.exps.data(), factor, row_.exp_error);
-    if (type != ElementType::kFloat32 || least < -124.0) {
-      return WriteIntervals(task_, type, elements, decide, out);
-    }
-    WriteNormalFloats(task_, elements,
-                      row_.exp_error + factor.error / factor.size() + 0x1p-52,
-                      decide, out);
+    const auto exponent = static_cast<double>(
+        static_cast<int64_t>(std::bit_cast<uint64_t>(factor) >> 52 & 0x7ff) -
+        1023);
+    const double least =
+        (task_.scale * row_.smallest - row_.offset) * kLog2E + exponent;
+    const double error = row_.exp_error + factor_error + 0x1p-52;
+    const ScaledExps elements(scratch_.exps.data(), factor, error);
+    WriteScaledExps(task_, type, elements, error, least > -124.0, decide, out);
   }
 
   HWY_INLINE void StoreLabel(Approx gradient) {
@@ -281,8 +277,7 @@ class FastResults {
     const double factor = Scale() * target / row_.sum();
     const double error = row_.sum_error + kError;
     const auto decide = [this](int64_t i) { return decider_.Gradient(i); };
-    WriteScaled(task_.gradient_type, Known(factor, error), decide,
-                task_.gradient);
+    WriteScaled(task_.gradient_type, factor, error, decide, task_.gradient);
     StoreLabel(
         Known((0.0 - row_.others) * factor, row_.sum_error + error + 0x1p-53));
   }
@@ -298,8 +293,9 @@ class FastResults {
       total = {refined.value.hi, refined.error + refined.size() * 0x1p-53};
     }
     const auto decide = [this](int64_t i) { return decider_.Gradient(i); };
-    WriteScaled(task_.gradient_type, scale * total / Sum(), decide,
-                task_.gradient);
+    const Approx factor = scale * total / Sum();
+    WriteScaled(task_.gradient_type, factor.value, factor.error / factor.size(),
+                decide, task_.gradient);
     StoreLabel(scale *
                ((ApproxZTotal() * Label() - target * Others()) / Sum()));
   }
@@ -308,13 +304,23 @@ class FastResults {
     const Approx scale = Known(Scale(), kScaleError);
     const Approx target = ApproxTarget();
     const Approx rest = ApproxOtherTargets();
+    const Approx factor = scale * (target + rest) / Sum();
+    constexpr double kTargetError = kScaleError + 0x1p-51;
     const auto decide = [this](int64_t i) { return decider_.Gradient(i); };
-    WriteIntervals(
-        task_, task_.gradient_type,
-        ScaledDifferences(scratch_.exps.data(), scale * (target + rest) / Sum(),
-                          row_.exp_error, scratch_.targets.data(), scale.value,
-                          kScaleError + 0x1p-51),
-        decide, task_.gradient);
+    const double* const exps = scratch_.exps.data();
+    if (task_.targets.constant()) {
+      WriteIntervals(
+          task_, task_.gradient_type,
+          ScaledMinusConstant(exps, factor, row_.exp_error,
+                              ConstantTarget(task_), scale.value, kTargetError),
+          decide, task_.gradient);
+    } else {
+      WriteIntervals(
+          task_, task_.gradient_type,
+          ScaledDifferences(exps, factor, row_.exp_error,
+                            scratch_.targets.data(), scale.value, kTargetError),
+          decide, task_.gradient);
+    }
     StoreLabel(scale * ((rest * Label() - target * Others()) / Sum()));
   }
 
@@ -340,13 +346,14 @@ class FastResults {
   HWY_INLINE const TargetSums& Targets() {
     if (!has_targets_) {
       has_targets_ = true;
-      double* targets =
-          RowScratch::Room(scratch_.targets, task_.classes + kChunk);
-      FillTargets(task_, targets, nullptr);
-      targets_ = WithElementType(task_.type, [&](auto zero) {
-        return SumTargets<decltype(zero)>(task_, targets, row_.offset,
-                                          scratch_);
-      });
+      const double* targets = nullptr;
+      if (!task_.targets.constant()) {
+        double* room =
+            RowScratch::Room(scratch_.targets, task_.classes + kChunk);
+        FillTargets(task_, room, nullptr);
+        targets = room;
+      }
+      targets_ = SumTargets<T>(task_, targets, row_.offset, scratch_);
     }
     return targets_;
   }
@@ -410,31 +417,30 @@ class FastResults {
   TargetSums targets_;
 };
 
-// One row of float32, float16 or bfloat16 logits: correctly rounded.
+// Fills `result`, as it was constructed, for one row of float32, float16 or
+// bfloat16 logits: correctly rounded.
 template <typename T>
-HWY_INLINE RowResult ComputeRow(const RowTask& task, RowScratch& scratch, T) {
+HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, T,
+                           RowResult& result) {
   if (task.gradient != nullptr || task.probabilities != nullptr) {
     RowScratch::Room(scratch.exps, task.classes + kChunk);
   }
-  const std::optional<FastRow> row = RunFast<T>(task, scratch);
-  if (!row) return NonFiniteRow<T>(task);
-  RowResult result;
+  FastRow row;
+  if (!RunFast<T>(task, scratch, row)) return NonFiniteRow<T>(task, result);
   result.finite = true;
-  FastResults<T> results(task, *row, scratch);
+  FastResults<T> results(task, row, scratch);
   if (task.wants_log_sum_exp) result.log_sum_exp = results.LogSumExp();
   if (task.label != kNoLabel) results.SetLoss(result);
-  SetPrediction<T>(task, row->largest, result);
+  SetPrediction<T>(task, row.largest, result);
   if (task.gradient != nullptr) results.WriteGradient();
   if (task.probabilities != nullptr) results.WriteProbabilities();
-  return result;
 }
 
-// One row of float64 logits: careful throughout, within 1 ulp.
-HWY_INLINE RowResult ComputeRow(const RowTask& task, RowScratch& scratch,
-                                double) {
+// The same for one row of float64 logits: careful throughout, within 1 ulp.
+HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, double,
+                           RowResult& result) {
   const Maximum max = MaximumOfRow<double>(task);
-  if (!max.in_range) return NonFiniteRow<double>(task);
-  RowResult result;
+  if (!max.in_range) return NonFiniteRow<double>(task, result);
   result.finite = true;
   Decider decider(task, max.value, scratch);
   if (task.gradient != nullptr || task.probabilities != nullptr) {
@@ -453,7 +459,6 @@ HWY_INLINE RowResult ComputeRow(const RowTask& task, RowScratch& scratch,
     result.rounded_loss = result.loss;
   }
   SetPrediction<double>(task, max.value, result);
-  return result;
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

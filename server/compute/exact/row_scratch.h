@@ -13,7 +13,7 @@ namespace lossd::compute {
 inline constexpr int64_t kSpan = 32768;
 
 // The most doubles that the sums of a span are kept in.
-inline constexpr int64_t kPartialSums = 5;
+inline constexpr int64_t kPartialSums = 6;
 
 // How often a rounding was not certain and the next way was taken, for tests.
 struct SlowPaths {

@@ -27,7 +27,11 @@ struct RowTargets {
 
   // Whether q is 0 but at the label.
   bool one_hot() const { return probabilities == nullptr && smoothing == 0.0; }
-  // Whether it is 1 there.
+  // Whether q is the same everywhere but at the label.
+  bool constant() const {
+    return probabilities == nullptr && class_weights == nullptr;
+  }
+  // Whether q is 1 at the label, and 0 elsewhere.
   bool is_label() const { return one_hot() && class_weights == nullptr; }
   double class_weight(int64_t i) const {
     return class_weights == nullptr ? 1.0 : class_weights[i];

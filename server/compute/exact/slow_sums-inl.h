@@ -56,8 +56,7 @@ template <typename T>
 HWY_INLINE VecPair CarefulExpOfLogits(const T* p, VecD max, VecD scale) {
   const VecPair difference = TwoSum(LoadAsDouble(p), hn::Neg(max));
   const VecPair product = TwoProduct(difference.hi, scale);
-  return CarefulExp(product.hi,
-                    FusedMulAdd(difference.lo, scale, product.lo));
+  return CarefulExp(product.hi, FusedMulAdd(difference.lo, scale, product.lo));
 }
 
 // CarefulSums of z[0 .. size), `label` counting from z; fills exps and exps_low

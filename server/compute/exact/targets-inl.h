@@ -100,21 +100,32 @@ struct TargetSums {
   double distances = 0.0;  // sum of q_j x_j
   double sizes = 0.0;      // sum of q_j |x_j|
   double infinite = 0.0;   // not 0: there are q_j > 0 with x_j = -inf, left out
+  double weights_low = 0.0;  // what sums of spans lost
+  double distances_low = 0.0;
 
   HWY_INLINE void Add(const TargetSums& next) {
-    infinite += next.infinite;
-    weights += next.weights;
-    distances += next.distances;
+    const Pair weight = TwoSum(weights, next.weights);
+    const Pair distance = TwoSum(distances, next.distances);
+    weights = weight.hi;
+    weights_low += weight.lo + next.weights_low;
+    distances = distance.hi;
+    distances_low += distance.lo + next.distances_low;
     sizes += next.sizes;
+    infinite += next.infinite;
   }
 };
 
 // The relative error of `weights` and that of `distances`, in units of `sizes`:
-// q's own, 2^-51, that of x, 2^-53, their product's, and of the sum: 32 and 7
-// additions and up to 2^10 spans.
-inline constexpr double kTargetSumsError = 0x1p-42;
+// q's own, 2^-51, that of x and of their product, 2^-52, and 38 additions.
+inline constexpr double kTargetSumsError = 0x1p-47;
 
-// TargetSums from q as FillTargets leaves it.
+// q but at the label, where that is the same; to a relative error of 2^-53.
+HWY_INLINE double ConstantTarget(const RowTask& task) {
+  return task.targets.smoothing / static_cast<double>(task.classes);
+}
+
+// TargetSums from q as FillTargets leaves it, or from a constant q where
+// `targets` is null.
 template <typename T>
 HWY_INLINE TargetSums SumTargets(const RowTask& task, const double* targets,
                                  double offset, RowScratch& scratch) {
@@ -123,14 +134,22 @@ HWY_INLINE TargetSums SumTargets(const RowTask& task, const double* targets,
   const VecD scale = hn::Set(d, task.scale);
   const VecD minus_offset = hn::Set(d, 0.0 - offset);
   const VecD minus_infinity = hn::Neg(hn::Inf(d));
-  return SumSpans<TargetSums>(
+  const VecD constant = hn::Set(d, ConstantTarget(task));
+  TargetSums sums = SumSpans<TargetSums>(
       task, scratch, [&](int64_t begin, int64_t end) HWY_ATTR {
         LaneSum weights, distances, sizes;
         VecD infinite = hn::Zero(d);
         int64_t chunks = 0;
         ForEachChunk(z, begin, end, [&](int64_t i, const T* p) HWY_ATTR {
+          const bool special = end - i < kChunk || Holds(i, kChunk, task.label);
           for (int64_t v = 0; v < kVectors; ++v) {
-            const VecD q = hn::LoadU(d, targets + i + v * kLanes);
+            VecD q = constant;
+            if (targets != nullptr) {
+              q = hn::LoadU(d, targets + i + v * kLanes);
+            } else if (special) {
+              q = hn::IfThenElseZero(
+                  hn::And(IsBelow(end - i, v), IsNot(task.label, i, v)), q);
+            }
             const VecD x =
                 FusedMulAdd(LoadAsDouble(p + v * kLanes), scale, minus_offset);
             const auto finite = hn::Gt(x, minus_infinity);
@@ -152,6 +171,9 @@ HWY_INLINE TargetSums SumTargets(const RowTask& task, const double* targets,
         return TargetSums{weights.Total(), distances.Total(), sizes.Total(),
                           hn::GetLane(hn::MaxOfLanes(d, infinite))};
       });
+  sums.weights += sums.weights_low;
+  sums.distances += sums.distances_low;
+  return sums;
 }
 
 // The same in pairs, from the row's maximum: of j != label, the sum of q_j and

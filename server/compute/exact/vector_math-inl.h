@@ -155,6 +155,11 @@ HWY_INLINE hn::Vec<hn::Rebind<uint16_t, DF>> NarrowBits([[maybe_unused]] DF df,
 
 // A double-double: the unevaluated sum hi + lo, |lo| <= ulp(hi) / 2.
 struct VecPair {
+  // Not left to the compiler: its own are code of the baseline's instruction
+  // set, into which GCC inlines no constructor of NEON's vectors.
+  HWY_INLINE VecPair() {}
+  HWY_INLINE VecPair(VecD high, VecD low) : hi(high), lo(low) {}
+
   VecD hi;
   VecD lo;
 };

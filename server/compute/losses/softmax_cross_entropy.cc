@@ -132,7 +132,7 @@ SoftmaxCrossEntropySums ComputeRows(const SoftmaxCrossEntropyJob& job,
       if (task.streams_gradient) {
         task.next_logits = NextLogits(job, row, first, last);
       }
-      result = ComputeRow(task, scratch, T());
+      ComputeRow(task, scratch, T(), result);
     }
     if (ignored) {
       result.loss = result.rounded_loss = 0.0;

@@ -5,12 +5,9 @@
 
 #include <benchmark/benchmark.h>
 
-#include <memory>
 #include <random>
 
 #include "absl/strings/str_cat.h"
-#include "server/compute/kernel.h"
-#include "server/compute/loss.h"
 
 namespace lossd::bench {
 namespace {
@@ -19,60 +16,6 @@ const std::vector<Shape> kShapes = {{32, 27},     {128, 1000},   {64, 32000},
                                     {256, 50257}, {128, 128256}, {4, 1000000},
                                     {1, 1000000}};
 const std::vector<int> kThreads = {1, 2};
-
-enum class Kind { kLossAndGradient, kLossOnly };
-
-void RunCrossEntropy(benchmark::State& state, const Shape& shape, int threads,
-                     Kind kind) {
-  const std::vector<float> logits = RandomLogits(shape);
-  const std::vector<int64_t> labels = RandomLabels(shape);
-  std::vector<float> gradient(logits.size(), 1.0f);
-  compute::ThreadPool pool(threads);
-  const absl::Span<const std::byte> bytes(
-      reinterpret_cast<const std::byte*>(logits.data()), logits.size() * 4);
-  compute::Batch batch;
-  batch.rows = shape.rows;
-  batch.classes = shape.classes;
-  batch.logits = absl::MakeConstSpan(&bytes, 1);
-  batch.labels = compute::ClassIndices(
-      compute::ClassIndices::Type::kInt64,
-      reinterpret_cast<const std::byte*>(labels.data()), shape.rows);
-  compute::LossOutputs outputs;
-  if (kind == Kind::kLossAndGradient) {
-    outputs.gradient = absl::MakeSpan(
-        reinterpret_cast<std::byte*>(gradient.data()), gradient.size() * 4);
-  }
-  WallTimer timer;
-  for (auto _ : state) {
-    const auto summary = compute::ComputeLoss(
-        compute::SoftmaxCrossEntropy(), compute::LossOptions(), batch, outputs,
-        pool, [] { return absl::OkStatus(); });
-    if (!summary.ok()) {
-      return state.SkipWithError(summary.status().ToString().c_str());
-    }
-    benchmark::DoNotOptimize(gradient.data());
-    benchmark::ClobberMemory();
-  }
-  timer.Report(state, shape);
-  state.SetLabel(std::string(compute::ActiveKernel()));
-}
-
-void RegisterCore() {
-  const std::pair<const char*, Kind> kinds[] = {
-      {"softmax_cross_entropy", Kind::kLossAndGradient},
-      {"softmax_cross_entropy_loss_only", Kind::kLossOnly}};
-  for (const auto& [name, kind] : kinds) {
-    for (const Shape& shape : kShapes) {
-      for (const int threads : kThreads) {
-        benchmark::RegisterBenchmark(
-            absl::StrCat(name, "/", Name(shape), "/threads:", threads).c_str(),
-            [shape, threads, kind = kind](benchmark::State& state) {
-              RunCrossEntropy(state, shape, threads, kind);
-            });
-      }
-    }
-  }
-}
 
 }  // namespace
 
@@ -108,7 +51,7 @@ void WallTimer::Report(benchmark::State& state, const Shape& shape) const {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  lossd::bench::RegisterCore();
+  lossd::bench::RegisterCore(lossd::bench::kShapes, lossd::bench::kThreads);
   lossd::bench::RegisterCopies(lossd::bench::kShapes, lossd::bench::kThreads);
 #ifdef LOSSD_HAVE_ONEDNN
   lossd::bench::RegisterOneDnn(lossd::bench::kShapes, lossd::bench::kThreads);

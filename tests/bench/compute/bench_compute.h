@@ -36,6 +36,8 @@ class WallTimer {
 
 // Each registers one benchmark per shape and thread count, named
 // "KIND/ROWSxCLASSES/threads:T".
+void RegisterCore(const std::vector<Shape>& shapes,
+                  const std::vector<int>& threads);
 void RegisterCopies(const std::vector<Shape>& shapes,
                     const std::vector<int>& threads);
 void RegisterOneDnn(const std::vector<Shape>& shapes,
