@@ -215,36 +215,65 @@ class NarrowWriter {
 
   template <bool kStream>
   HWY_INLINE bool Write(int64_t i, T* to) const {
-    const Floats df;
-    const hn::Rebind<uint16_t, Floats> d16;
     bool certain = true;
-    for (int64_t v = 0; v < kVectors; ++v) {
-      const auto g = hn::DemoteTo(df, elements_.Value(i + v * kLanes));
-      const auto bits = NarrowBits(df, g, T());
+    for (int64_t j = 0; j < kChunk; j += kFloatLanes) {
+      const VecF g = FloatsOf(i + j);
+      const Vec16 bits = Rounded(g);
       certain &= NoMiddle(g, bits);
-      hn::StoreU(bits, d16, reinterpret_cast<uint16_t*>(to) + v * kLanes);
+      auto* const out = reinterpret_cast<uint16_t*>(to) + j;
+      if constexpr (kStream) {
+        hn::Stream(bits, Lanes16(), out);
+      } else {
+        hn::StoreU(bits, Lanes16(), out);
+      }
     }
     return certain;
   }
 
  private:
-  using VecF = hn::Vec<Floats>;
-  using Vec16 = hn::Vec<hn::Rebind<uint16_t, Floats>>;
+  using Lanes = hn::CappedTag<float, kChunk>;
+  using Lanes16 = hn::Rebind<uint16_t, Lanes>;
+  using Lanes32 = hn::RebindToUnsigned<Lanes>;
+  using VecF = hn::Vec<Lanes>;
+  using Vec16 = hn::Vec<Lanes16>;
+  static constexpr int64_t kFloatLanes = hn::MaxLanes(Lanes());
+
+  // A whole vector of elements as float32: two of float64.
+  HWY_INLINE VecF FloatsOf(int64_t i) const {
+    const auto low = hn::DemoteTo(Floats(), elements_.Value(i));
+#if HWY_TARGET == HWY_SCALAR
+    return low;
+#else
+    static_assert(kFloatLanes == 2 * kLanes);
+    const VecD high = elements_.Value(i + kLanes);
+    return hn::Combine(Lanes(), hn::DemoteTo(Floats(), high), low);
+#endif
+  }
+
+  HWY_INLINE static Vec16 Rounded(VecF g) {
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      // Half away from zero: middles are decided elsewhere.
+      const auto bits = hn::Add(hn::BitCast(Lanes32(), g),
+                                hn::Set(Lanes32(), uint32_t{0x8000}));
+      return hn::DemoteTo(Lanes16(), hn::BitCast(hn::RebindToSigned<Lanes>(),
+                                                 hn::ShiftRight<16>(bits)));
+    } else {
+      return NarrowBits(Lanes(), g, T());
+    }
+  }
 
   HWY_INLINE static bool NoMiddle(VecF g, Vec16 bits) {
-    const Floats df;
     if constexpr (std::is_same_v<T, BFloat16>) {
       // Of subnormal numbers, too, the same bits go.
-      const hn::RebindToUnsigned<Floats> d32;
-      const auto rest =
-          hn::And(hn::BitCast(d32, g), hn::Set(d32, uint32_t{0xffff}));
-      return hn::AllFalse(d32, hn::Eq(rest, hn::Set(d32, uint32_t{0x8000})));
+      const auto rest = hn::And(hn::BitCast(Lanes32(), g),
+                                hn::Set(Lanes32(), uint32_t{0xffff}));
+      return hn::AllFalse(Lanes32(),
+                          hn::Eq(rest, hn::Set(Lanes32(), uint32_t{0x8000})));
     } else {
-      const VecF more = hn::Mul(g, hn::Set(df, 1.0f + 0x1p-23f));
-      const VecF less = hn::Mul(g, hn::Set(df, 1.0f - 0x1p-23f));
-      const hn::Rebind<uint16_t, Floats> d16;
-      return hn::AllTrue(d16, hn::And(hn::Eq(NarrowBits(df, more, T()), bits),
-                                      hn::Eq(NarrowBits(df, less, T()), bits)));
+      const VecF more = hn::Mul(g, hn::Set(Lanes(), 1.0f + 0x1p-23f));
+      const VecF less = hn::Mul(g, hn::Set(Lanes(), 1.0f - 0x1p-23f));
+      return hn::AllTrue(Lanes16(), hn::And(hn::Eq(Rounded(more), bits),
+                                            hn::Eq(Rounded(less), bits)));
     }
   }
 
@@ -329,6 +358,18 @@ HWY_INLINE void WriteIntervals(const RowTask& task, ElementType type,
   }
 }
 
+// WriteRow, past the caches if the task says so.
+template <typename T, typename Writer>
+HWY_INLINE void WriteWith(const RowTask& task, const ScaledExps& elements,
+                          const Writer& writer, DecideElement decide,
+                          std::byte* out) {
+  if (task.streams_gradient && out == task.gradient) {
+    WriteRow<true, T>(task, elements, writer, decide, out);
+  } else {
+    WriteRow<false, T>(task, elements, writer, decide, out);
+  }
+}
+
 // The same for elements of one factor, known to a relative error; `normal`:
 // those of float32 are normal numbers.
 HWY_INLINE void WriteScaledExps(const RowTask& task, ElementType type,
@@ -340,17 +381,15 @@ HWY_INLINE void WriteScaledExps(const RowTask& task, ElementType type,
       const NearMiddleWriter writer(
           elements, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(
                         std::ceil(relative_error * 0x1p53)))));
-      return task.streams_gradient && out == task.gradient
-                 ? WriteRow<true, float>(task, elements, writer, decide, out)
-                 : WriteRow<false, float>(task, elements, writer, decide, out);
+      return WriteWith<float>(task, elements, writer, decide, out);
     }
     if (type == ElementType::kFloat16) {
-      return WriteRow<false, Float16>(
-          task, elements, NarrowWriter<Float16>(elements), decide, out);
+      return WriteWith<Float16>(task, elements, NarrowWriter<Float16>(elements),
+                                decide, out);
     }
     if (type == ElementType::kBFloat16) {
-      return WriteRow<false, BFloat16>(
-          task, elements, NarrowWriter<BFloat16>(elements), decide, out);
+      return WriteWith<BFloat16>(task, elements,
+                                 NarrowWriter<BFloat16>(elements), decide, out);
     }
   }
   WriteIntervals(task, type, elements, decide, out);

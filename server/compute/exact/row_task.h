@@ -61,7 +61,8 @@ struct RowTask {
   ElementType gradient_type = ElementType::kFloat32;
   std::byte* gradient = nullptr;       // [classes]; null: not wanted
   std::byte* probabilities = nullptr;  // [classes] of `type`; null: not wanted
-  // Whether float32 gradients go past the caches; REQUIRES: aligned as floats.
+  // Whether gradients go past the caches, where they can; REQUIRES: aligned as
+  // their elements, not float64.
   bool streams_gradient = false;
   // Where logits lie that are wanted next, as many; null: nowhere known.
   const std::byte* next_logits = nullptr;

@@ -45,9 +45,11 @@ RowTask CommonTask(const SoftmaxCrossEntropyJob& job) {
   task.denominator = job.divisor;
   task.gradient_type = out.gradient_type.value_or(task.type);
   task.streams_gradient =
-      task.gradient_type == ElementType::kFloat32 &&
+      task.gradient_type != ElementType::kFloat64 &&
       static_cast<int64_t>(out.gradient.size()) >= kStreamBytes &&
-      reinterpret_cast<uintptr_t>(out.gradient.data()) % alignof(float) == 0;
+      reinterpret_cast<uintptr_t>(out.gradient.data()) %
+              ElementBytes(task.gradient_type) ==
+          0;
   task.wants_log_sum_exp = !out.log_sum_exp.empty();
   task.wants_row_loss = !out.row_losses.empty();
   task.wants_prediction = !out.predictions.empty();
