@@ -40,7 +40,7 @@ class FastResults {
         decider_(task, row.largest, scratch),
         plain_(task.targets.one_hot() && task.z_loss == 0.0) {}
 
-  HWY_INLINE double LogSumExp() {
+  HWY_NOINLINE double LogSumExp() {
     const auto rounded = RoundIfCertain<T>(ApproxLogSumExp());
     return rounded ? *rounded : decider_.LogSumExp();
   }
@@ -74,7 +74,7 @@ class FastResults {
     }
   }
 
-  HWY_INLINE void WriteProbabilities() {
+  HWY_NOINLINE void WriteProbabilities() {
     const auto decide = [this](int64_t i) { return decider_.Probability(i); };
     WriteScaled(task_.type, 1.0 / row_.sum(), row_.sum_error + 0x1p-52, decide,
                 task_.probabilities);
@@ -146,7 +146,7 @@ class FastResults {
   }
 
   // With a z-loss, but without smoothing: still one factor for all.
-  HWY_INLINE void WriteScaledGradient() {
+  HWY_NOINLINE void WriteScaledGradient() {
     const Approx scale = Known(Scale(), kScaleError);
     const Approx target = ApproxTarget();
     Approx total = target + ApproxZTotal();
@@ -163,7 +163,7 @@ class FastResults {
                ((ApproxZTotal() * Label() - target * Others()) / Sum()));
   }
 
-  HWY_INLINE void WriteDifferences() {
+  HWY_NOINLINE void WriteDifferences() {
     const Approx scale = Known(Scale(), kScaleError);
     const Approx target = ApproxTarget();
     const Approx rest = ApproxOtherTargets();
@@ -248,7 +248,7 @@ class FastResults {
     return Exact(task_.row_weight) * (target * loss);
   }
 
-  HWY_INLINE Approx ApproxLoss() {
+  HWY_NOINLINE Approx ApproxLoss() {
     const Approx target = ApproxTarget();
     Approx loss = Exact(0.0);
     if (target.value != 0.0) {

@@ -102,20 +102,11 @@ HWY_INLINE bool Holds(const RowTask& task, const FastRow& row) {
          std::abs(task.scale * row.largest - row.offset) <= kMaxAboveOffset;
 }
 
-// The fast pass; false for a row that is not finite. What it finds is not
-// returned but filled in: copies of what was just stored piece by piece stall.
+// The fast pass again, from the row's maximum where that is far from `offset`;
+// false for a row that is not finite.
 template <typename T>
-HWY_INLINE bool RunFast(const RowTask& task, RowScratch& scratch,
-                        FastRow& row) {
-  double offset = OffsetFrom<T>(task);
-  if (offset == 0.0 && task.scale == 1.0 && !scratch.low_logits) {
-    TryFast<true, T>(task, offset, scratch, row);
-    if (Holds(task, row) && row.smallest >= kPlainLow) return true;
-  } else {
-    TryFast<false, T>(task, offset, scratch, row);
-    scratch.low_logits = row.smallest < kPlainLow;
-    if (Holds(task, row)) return true;
-  }
+HWY_NOINLINE bool RunFastAgain(const RowTask& task, double offset,
+                               RowScratch& scratch, FastRow& row) {
   const Maximum max = MaximumOfRow<T>(task);
   if (!max.in_range) return false;
   if (!(std::abs(task.scale * max.value - offset) <= kMaxAboveOffset)) {
@@ -124,6 +115,29 @@ HWY_INLINE bool RunFast(const RowTask& task, RowScratch& scratch,
   TryFast<false, T>(task, offset, scratch, row);
   scratch.low_logits = row.smallest < kPlainLow;
   return true;
+}
+
+// The same with an offset or a scale, or where the last row had low logits.
+template <typename T>
+HWY_NOINLINE bool RunFastShifted(const RowTask& task, double offset,
+                                 RowScratch& scratch, FastRow& row) {
+  TryFast<false, T>(task, offset, scratch, row);
+  scratch.low_logits = row.smallest < kPlainLow;
+  return Holds(task, row) || RunFastAgain<T>(task, offset, scratch, row);
+}
+
+// The fast pass; false for a row that is not finite. What it finds is not
+// returned but filled in: copies of what was just stored piece by piece stall.
+template <typename T>
+HWY_INLINE bool RunFast(const RowTask& task, RowScratch& scratch,
+                        FastRow& row) {
+  const double offset = OffsetFrom<T>(task);
+  if (HWY_UNLIKELY(offset != 0.0 || task.scale != 1.0 || scratch.low_logits)) {
+    return RunFastShifted<T>(task, offset, scratch, row);
+  }
+  TryFast<true, T>(task, offset, scratch, row);
+  return HWY_LIKELY(Holds(task, row) && row.smallest >= kPlainLow) ||
+         RunFastAgain<T>(task, offset, scratch, row);
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

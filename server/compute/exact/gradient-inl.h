@@ -27,15 +27,14 @@ namespace lossd::compute::HWY_NAMESPACE {
 using DecideElement = absl::FunctionRef<double(int64_t)>;
 
 // Fills out[begin .. end) but for the label.
-template <bool kStream, typename T, typename Elements, typename Writer>
+template <bool kStream, typename T, typename Writer>
 HWY_INLINE void WriteSpan(const RowTask& task, int64_t begin, int64_t end,
-                          const Elements& elements, const Writer& writer,
-                          DecideElement decide, T* out) {
+                          const Writer& writer, DecideElement decide, T* out) {
   constexpr ElementType kType = ElementTypeOf<T>();
   const auto redo = [&](int64_t i, int64_t redo_end) {
     for (; i < redo_end; ++i) {
       if (i == task.label) continue;
-      const auto certain = RoundIfCertain(kType, elements.At(i));
+      const auto certain = RoundIfCertain(kType, writer.elements().At(i));
       const T exact = FromDouble<T>(certain ? *certain : decide(i));
       std::memcpy(out + i, &exact, sizeof(T));
     }
@@ -67,12 +66,11 @@ HWY_INLINE void WriteSpan(const RowTask& task, int64_t begin, int64_t end,
 }
 
 // WriteSpan for the whole row.
-template <bool kStream, typename T, typename Elements, typename Writer>
-HWY_INLINE void WriteRow(const RowTask& task, const Elements& elements,
-                         const Writer& writer, DecideElement decide,
-                         std::byte* out) {
+template <bool kStream, typename T, typename Writer>
+HWY_INLINE void WriteRow(const RowTask& task, const Writer& writer,
+                         DecideElement decide, std::byte* out) {
   ForEachSpan(task, [&](int64_t begin, int64_t end) HWY_ATTR {
-    WriteSpan<kStream>(task, begin, end, elements, writer, decide,
+    WriteSpan<kStream>(task, begin, end, writer, decide,
                        reinterpret_cast<T*>(out));
   });
 }
@@ -86,16 +84,13 @@ HWY_INLINE void WriteIntervals(const RowTask& task, ElementType type,
   switch (type) {
     case ElementType::kFloat16:
       return WriteRow<false, Float16>(
-          task, elements, IntervalWriter<Float16, Elements>(elements), decide,
-          out);
+          task, IntervalWriter<Float16, Elements>(elements), decide, out);
     case ElementType::kBFloat16:
       return WriteRow<false, BFloat16>(
-          task, elements, IntervalWriter<BFloat16, Elements>(elements), decide,
-          out);
+          task, IntervalWriter<BFloat16, Elements>(elements), decide, out);
     case ElementType::kFloat32:
-      return WriteRow<false, float>(task, elements,
-                                    IntervalWriter<float, Elements>(elements),
-                                    decide, out);
+      return WriteRow<false, float>(
+          task, IntervalWriter<float, Elements>(elements), decide, out);
     case ElementType::kFloat64:
       break;
   }
@@ -103,36 +98,35 @@ HWY_INLINE void WriteIntervals(const RowTask& task, ElementType type,
 
 // WriteRow, past the caches if the task says so.
 template <typename T, typename Writer>
-HWY_INLINE void WriteWith(const RowTask& task, const ScaledExps& elements,
-                          const Writer& writer, DecideElement decide,
-                          std::byte* out) {
+HWY_INLINE void WriteWith(const RowTask& task, const Writer& writer,
+                          DecideElement decide, std::byte* out) {
   if (task.streams_gradient && out == task.gradient) {
-    WriteRow<true, T>(task, elements, writer, decide, out);
+    WriteRow<true, T>(task, writer, decide, out);
   } else {
-    WriteRow<false, T>(task, elements, writer, decide, out);
+    WriteRow<false, T>(task, writer, decide, out);
   }
 }
 
 // The same for elements of one factor, known to a relative error; `normal`:
 // those of float32 are normal numbers.
 HWY_INLINE void WriteScaledExps(const RowTask& task, ElementType type,
-                                const ScaledExps& elements,
-                                double relative_error, bool normal,
-                                DecideElement decide, std::byte* out) {
+                                ScaledExps elements, double relative_error,
+                                bool normal, DecideElement decide,
+                                std::byte* out) {
   if (relative_error < 0x1p-30) {
     if (type == ElementType::kFloat32 && normal) {
       const NearMiddleWriter writer(
           elements, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(
                         std::ceil(relative_error * 0x1p53)))));
-      return WriteWith<float>(task, elements, writer, decide, out);
+      return WriteWith<float>(task, writer, decide, out);
     }
     if (type == ElementType::kFloat16) {
-      return WriteWith<Float16>(task, elements, NarrowWriter<Float16>(elements),
-                                decide, out);
+      return WriteWith<Float16>(task, NarrowWriter<Float16>(elements), decide,
+                                out);
     }
     if (type == ElementType::kBFloat16) {
-      return WriteWith<BFloat16>(task, elements,
-                                 NarrowWriter<BFloat16>(elements), decide, out);
+      return WriteWith<BFloat16>(task, NarrowWriter<BFloat16>(elements), decide,
+                                 out);
     }
   }
   WriteIntervals(task, type, elements, decide, out);

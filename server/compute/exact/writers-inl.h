@@ -59,6 +59,8 @@ class IntervalWriter {
     return certain;
   }
 
+  HWY_INLINE const Elements& elements() const { return elements_; }
+
  private:
   const Elements elements_;
 };
@@ -91,6 +93,8 @@ class NearMiddleWriter {
     return certain;
   }
 
+  HWY_INLINE const ScaledExps& elements() const { return elements_; }
+
  private:
   const ScaledExps elements_;
   const int64_t shift_;
@@ -122,6 +126,8 @@ class NarrowWriter {
     }
     return certain;
   }
+
+  HWY_INLINE const ScaledExps& elements() const { return elements_; }
 
  private:
   using Lanes = hn::CappedTag<float, kChunk>;
