@@ -64,10 +64,11 @@ HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, T,
   if (!RunFast<T>(task, scratch, row)) return NonFiniteRow<T>(task, result);
   result.finite = true;
   FastResults<T> results(task, row, scratch);
+  // The gradient first: its stores do not wait for the logarithm's long chain.
+  if (task.gradient != nullptr) results.WriteGradient();
   if (task.wants_log_sum_exp) result.log_sum_exp = results.LogSumExp();
   if (task.label != kNoLabel) results.SetLoss(result);
   SetPrediction<T>(task, row.largest, result);
-  if (task.gradient != nullptr) results.WriteGradient();
   if (task.probabilities != nullptr) results.WriteProbabilities();
 }
 
