@@ -12,8 +12,8 @@ namespace {
 // takes.
 constexpr std::chrono::microseconds kLookout(50);
 
-// Tells the core that this is a loop that waits. Not a yield: that may come back
-// a scheduler's slice later, and who called this thread out counts on it.
+// Tells the core that this is a loop that waits. Not a yield: that may come
+// back a scheduler's slice later, and who called this thread out counts on it.
 inline void Pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
