@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <utility>
@@ -130,7 +131,10 @@ absl::StatusOr<LossSummary> Compute(const SoftmaxCrossEntropy& spec,
   }
   summary.correct_count = findings.correct_count();
   if (options.reduction != Reduction::kNone) {
-    summary.loss = findings.loss().Rounded() / summary.divisor;
+    const double loss = findings.loss().Rounded() / summary.divisor;
+    // 0 / 0 has a sign that depends on the machine.
+    summary.loss =
+        std::isnan(loss) ? std::numeric_limits<double>::quiet_NaN() : loss;
   }
   return summary;
 }

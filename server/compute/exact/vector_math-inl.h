@@ -122,6 +122,21 @@ HWY_INLINE VecD LoadAsDouble(const double* p) {
   return hn::LoadU(Doubles(), p);
 }
 
+// Rounds to nearest, ties to even; infinite beyond float32's range, where
+// Highway 1.0.3 on the emulated target stays at the largest number.
+HWY_INLINE hn::Vec<Floats> ToFloats(VecD x) {
+  const Floats df;
+#if LOSSD_EMULATES_NARROW
+  HWY_ALIGN double wide[kLanes];
+  HWY_ALIGN float narrow[kLanes];
+  hn::Store(x, Doubles(), wide);
+  for (int64_t i = 0; i < kLanes; ++i) narrow[i] = FromDouble<float>(wide[i]);
+  return hn::Load(df, narrow);
+#else
+  return hn::DemoteTo(df, x);
+#endif
+}
+
 // Rounds to nearest, ties to even. REQUIRES: no NaN.
 template <class DF>
 HWY_INLINE hn::Vec<hn::Rebind<uint16_t, DF>> NarrowBits(DF, hn::Vec<DF> x,

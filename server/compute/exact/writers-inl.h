@@ -36,8 +36,8 @@ class IntervalWriter {
         // Far below a float32, but normal: others are slow.
         const VecD error =
             elements_.Error(i + v * kLanes, hn::Set(d, 0x1p-1000));
-        const auto low = hn::DemoteTo(Floats(), hn::Sub(g, error));
-        const auto high = hn::DemoteTo(Floats(), hn::Add(g, error));
+        const auto low = ToFloats(hn::Sub(g, error));
+        const auto high = ToFloats(hn::Add(g, error));
         certain &= hn::AllTrue(Floats(), hn::Eq(low, high));
         hn::StoreU(high, Floats(), to + v * kLanes);
       } else {
@@ -47,10 +47,9 @@ class IntervalWriter {
         const VecD error = FusedMulAdd(
             hn::Abs(g), hn::Set(d, 0x1p-23),
             elements_.Error(i + v * kLanes, hn::Set(d, kSubnormal)));
-        const auto low = NarrowBits(
-            Floats(), hn::DemoteTo(Floats(), hn::Sub(g, error)), T());
-        const auto high = NarrowBits(
-            Floats(), hn::DemoteTo(Floats(), hn::Add(g, error)), T());
+        const auto low = NarrowBits(Floats(), ToFloats(hn::Sub(g, error)), T());
+        const auto high =
+            NarrowBits(Floats(), ToFloats(hn::Add(g, error)), T());
         const hn::Rebind<uint16_t, Floats> d16;
         certain &= hn::AllTrue(d16, hn::Eq(low, high));
         hn::StoreU(high, d16, reinterpret_cast<uint16_t*>(to) + v * kLanes);
@@ -85,9 +84,9 @@ class NearMiddleWriter {
           hn::Add(hn::BitCast(Bits(), g), hn::Set(Bits(), shift_));
       certain &= AllHaveOneOf(shifted, hn::Set(Bits(), mask_));
       if constexpr (kStream) {
-        hn::Stream(hn::DemoteTo(df, g), df, to + v * kLanes);
+        hn::Stream(ToFloats(g), df, to + v * kLanes);
       } else {
-        hn::StoreU(hn::DemoteTo(df, g), df, to + v * kLanes);
+        hn::StoreU(ToFloats(g), df, to + v * kLanes);
       }
     }
     return certain;
@@ -139,13 +138,13 @@ class NarrowWriter {
 
   // A whole vector of elements as float32: two of float64.
   HWY_INLINE VecF FloatsOf(int64_t i) const {
-    const auto low = hn::DemoteTo(Floats(), elements_.Value(i));
+    const auto low = ToFloats(elements_.Value(i));
 #if HWY_TARGET == HWY_SCALAR
     return low;
 #else
     static_assert(kFloatLanes == 2 * kLanes);
     const VecD high = elements_.Value(i + kLanes);
-    return hn::Combine(Lanes(), hn::DemoteTo(Floats(), high), low);
+    return hn::Combine(Lanes(), ToFloats(high), low);
 #endif
   }
 
