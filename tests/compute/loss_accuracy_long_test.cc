@@ -1,9 +1,9 @@
 // Against the oracle over all distributions: long rows.
 #include <string>
-#include <type_traits>
 
 #include "gtest/gtest.h"
 #include "tests/support/accuracy.h"
+#include "tests/support/draw_options.h"
 
 namespace lossd::testing {
 namespace {
@@ -19,8 +19,13 @@ class LongRowAccuracyTest : public ::testing::TestWithParam<Distribution> {
       }
     }
     MeasureAccuracy<T>(GetParam(), 1, 50257, 1, report);
-    const bool is_float = std::is_same_v<T, float>;
-    ExpectAccurate(std::string(Name(GetParam())) + (is_float ? "_f32" : "_f64"),
+    // With options, so that spans of targets are added, too.
+    for (const uint64_t seed : {2, 5, 6}) {
+      MeasureAccuracy<T>(GetParam(), 1, 40961, seed,
+                         DrawOptions(seed, 1, 40961), report);
+    }
+    ExpectAccurate(std::string(Name(GetParam())) + "_of_" +
+                       std::to_string(8 * sizeof(T)) + "_bits",
                    report, max_ulps);
   }
 };
@@ -32,6 +37,14 @@ INSTANTIATE_TEST_SUITE_P(Distributions, LongRowAccuracyTest,
                          });
 
 TEST_P(LongRowAccuracyTest, OfFloat32IsCorrectlyRounded) { Check<float>(0); }
+
+TEST_P(LongRowAccuracyTest, OfFloat16IsCorrectlyRounded) {
+  Check<compute::Float16>(0);
+}
+
+TEST_P(LongRowAccuracyTest, OfBFloat16IsCorrectlyRounded) {
+  Check<compute::BFloat16>(0);
+}
 
 TEST_P(LongRowAccuracyTest, OfFloat64IsWithinOneUlp) { Check<double>(1); }
 

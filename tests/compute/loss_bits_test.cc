@@ -1,13 +1,16 @@
 // Threads, batch neighbours and instruction sets change no bit of the results.
 #include <algorithm>
+#include <cmath>
 #include <iostream>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/compute/kernel.h"
+#include "server/compute/narrow_float.h"
+#include "tests/support/batch_parts.h"
+#include "tests/support/elements.h"
 #include "tests/support/loss_runner.h"
 
 namespace lossd::testing {
@@ -35,7 +38,8 @@ RunSettings Settings() {
 
 template <typename T>
 class BitsTest : public ::testing::Test {};
-using Types = ::testing::Types<float, double>;
+using Types =
+    ::testing::Types<float, double, compute::Float16, compute::BFloat16>;
 TYPED_TEST_SUITE(BitsTest, Types);
 
 TYPED_TEST(BitsTest, DoNotDependOnThreads) {
@@ -54,9 +58,11 @@ TYPED_TEST(BitsTest, DoNotDependOnThreads) {
 // Rows longer than a span, fewer than threads: the threads share each row.
 TYPED_TEST(BitsTest, DoNotDependOnThreadsThatShareARow) {
   for (int64_t classes : {32767, 32768, 32769, 65536, 200'003}) {
-    for (const TypeParam offset : {0, 500}) {
+    for (const double offset : {0, 500}) {
       auto batch = DrawBatch<TypeParam>(Distribution::kNormal5, 1, classes, 1);
-      for (TypeParam& logit : batch.logits) logit += offset;
+      for (TypeParam& logit : batch.logits) {
+        logit = compute::FromDouble<TypeParam>(Wide(logit) + offset);
+      }
       RunSettings settings;
       const LossRun<TypeParam> want = MustRunLoss(batch, settings);
       for (settings.threads = 2; settings.threads <= 4; ++settings.threads) {
@@ -72,9 +78,18 @@ TYPED_TEST(BitsTest, DoNotDependOnThreadsThatShareARow) {
 TYPED_TEST(BitsTest, DoNotDependOnThreadsThatShareARowOfNearTies) {
   constexpr int64_t kClasses = 65536;
   const TestBatch<TypeParam> batch = {
-      1, kClasses, std::vector<TypeParam>(kClasses, TypeParam{3}), {40'000}};
+      1,
+      kClasses,
+      std::vector<TypeParam>(kClasses, compute::FromDouble<TypeParam>(3)),
+      {40'000}};
+  // 2^-16 times this is the middle of two numbers; in float16 they are
+  // subnormal. The divisor is a little less than what would make it that.
+  constexpr compute::ElementType kType = ElementTypeOf<TypeParam>();
+  const double odd = kType == compute::ElementType::kFloat16    ? 0x1p-9
+                     : kType == compute::ElementType::kBFloat16 ? 0x1p-8
+                                                                : 0x1p-24;
   RunSettings settings;
-  settings.options.divisor = 1.0 / (1.0 + 0x1p-24);
+  settings.options.divisor = 1.0 / (1.0 + odd);
   const LossRun<TypeParam> want = MustRunLoss(batch, settings);
   for (settings.threads = 2; settings.threads <= 4; ++settings.threads) {
     EXPECT_TRUE(SameBits(MustRunLoss(batch, settings), want));
@@ -83,28 +98,17 @@ TYPED_TEST(BitsTest, DoNotDependOnThreadsThatShareARowOfNearTies) {
 
 TYPED_TEST(BitsTest, DoNotDependOnNeighboursInTheBatch) {
   for (int64_t classes : {1, 3, 17, 64, 1001}) {
-    constexpr int64_t kRows = 40;
-    const auto batch =
-        BatchOf<TypeParam>(Distribution::kNormal10, kRows, classes);
+    const auto batch = BatchOf<TypeParam>(Distribution::kNormal10, 40, classes);
     RunSettings settings = Settings();
-    settings.options.divisor = 7;
+    settings.options.reduction = compute::Reduction::kSum;
     const LossRun<TypeParam> whole = MustRunLoss(batch, settings);
-    LossRun<TypeParam> joined;
-    for (int64_t r = 0; r < kRows; ++r) {
-      const auto begin = batch.logits.begin() + r * classes;
-      const TestBatch<TypeParam> row{
-          1, classes, {begin, begin + classes}, {batch.labels[r]}};
-      const LossRun<TypeParam> run = MustRunLoss(row, settings);
-      const auto append = [](auto& to, const auto& from) {
-        to.insert(to.end(), from.begin(), from.end());
-      };
-      append(joined.gradient, run.gradient);
-      append(joined.row_losses, run.row_losses);
-      append(joined.log_sum_exp, run.log_sum_exp);
-      append(joined.predictions, run.predictions);
+    for (const int64_t part_rows : {1, 7}) {
+      LossRun<TypeParam> joined = RunInParts(batch, settings, part_rows);
+      // Parts of one row have the rows' losses, which add up to the same bits.
+      if (part_rows > 1) joined.summary.loss = whole.summary.loss;
+      EXPECT_TRUE(SameBits(whole, joined))
+          << classes << " classes, " << part_rows << " rows in a part";
     }
-    joined.summary = whole.summary;  // of the whole batch only
-    EXPECT_TRUE(SameBits(whole, joined)) << classes << " classes";
   }
 }
 
@@ -126,8 +130,8 @@ std::vector<LossRun<T>> RunAllLengths() {
       runs.push_back(MustRunLoss(batch, settings));
     }
     auto batch = BatchOf<T>(Distribution::kNormal1, 2, classes);
-    batch.logits[classes / 2] = std::numeric_limits<T>::quiet_NaN();
-    batch.logits[classes] = std::numeric_limits<T>::infinity();
+    batch.logits[classes / 2] = compute::FromDouble<T>(std::nan(""));
+    batch.logits[classes] = compute::FromDouble<T>(HUGE_VAL);
     runs.push_back(MustRunLoss(batch, settings));
   }
   return runs;

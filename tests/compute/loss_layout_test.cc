@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "gtest/gtest.h"
+#include "server/compute/narrow_float.h"
 #include "tests/support/loss_runner.h"
 
 namespace lossd::testing {
@@ -14,7 +15,8 @@ class LayoutTest : public ::testing::Test {
     return DrawBatch<T>(Distribution::kNormal5, rows, classes, 17);
   }
 };
-using Types = ::testing::Types<float, double>;
+using Types =
+    ::testing::Types<float, double, compute::Float16, compute::BFloat16>;
 TYPED_TEST_SUITE(LayoutTest, Types);
 
 TYPED_TEST(LayoutTest, AlignmentOfInputAndOutputChangesNothing) {
@@ -122,6 +124,7 @@ TYPED_TEST(LayoutTest, EachSetOfOutputsHasTheSameBits) {
         if (!(settings.outputs & kRowLosses)) want.row_losses.clear();
         if (!(settings.outputs & kLogSumExp)) want.log_sum_exp.clear();
         if (!(settings.outputs & kPredictions)) want.predictions.clear();
+        if (!(settings.outputs & kProbabilities)) want.probabilities.clear();
         EXPECT_TRUE(SameBits(MustRunLoss(batch, settings), want))
             << classes << " classes, outputs " << settings.outputs;
       }

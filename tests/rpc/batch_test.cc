@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <tuple>
+#include <variant>
+
 #include "tests/rpc/requests.h"
 
 namespace lossd::rpc {
@@ -55,9 +59,10 @@ TEST(BatchTest, ViewsLogitsAndLabels) {
   ASSERT_EQ(batch.logits.size(), 1u);
   EXPECT_EQ(static_cast<const void*>(batch.logits[0].data()),
             request.logits().float_values().values().data());
-  ASSERT_EQ(batch.labels.size(), 2);
-  EXPECT_EQ(batch.labels[0], 0);
-  EXPECT_EQ(batch.labels[1], 2);
+  const auto& labels = std::get<compute::ClassIndices>(batch.labels);
+  ASSERT_EQ(labels.size(), 2);
+  EXPECT_EQ(labels[0], 0);
+  EXPECT_EQ(labels[1], 2);
 }
 
 TEST(BatchTest, ReadsInt32Labels) {
@@ -163,17 +168,20 @@ TEST(BatchTest, NamesAClassAxisNotInThisBuild) {
   }
 }
 
-TEST(BatchTest, NamesHalfPrecisionLogitsNotInThisBuild) {
-  for (const v1::DataType type :
-       {v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16}) {
+TEST(BatchTest, ViewsLogitsOfEveryFloatType) {
+  for (const auto& [type, element_type, bytes] :
+       {std::tuple{v1::DATA_TYPE_FLOAT16, compute::ElementType::kFloat16, 12},
+        std::tuple{v1::DATA_TYPE_BFLOAT16, compute::ElementType::kBFloat16, 12},
+        std::tuple{v1::DATA_TYPE_FLOAT32, compute::ElementType::kFloat32, 24},
+        std::tuple{v1::DATA_TYPE_FLOAT64, compute::ElementType::kFloat64,
+                   48}}) {
     v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
-    SetRaw(*request.mutable_logits(), type, {2, 3}, 12);
+    SetRaw(*request.mutable_logits(), type, {2, 3}, bytes);
     const Converted converted = Convert(request);
     EXPECT_TRUE(converted.status.ok()) << converted.status;
-    EXPECT_THAT(converted.unbuilt,
-                IsNotBuilt("data type " + NameOf(type) +
-                               " of logits is not in this build",
-                           "logits.data_type"));
+    EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
+    EXPECT_EQ(converted.view.logits_type, element_type);
+    EXPECT_EQ(converted.view.gradient_type, element_type);
   }
 }
 
@@ -241,10 +249,17 @@ TEST(BatchTest, TakesTheLogitsTypeForTheGradient) {
   EXPECT_TRUE(converted.status.ok() && converted.unbuilt.ok());
 }
 
-TEST(BatchTest, NamesAnotherGradientTypeNotInThisBuild) {
+TEST(BatchTest, TakesANarrowerTypeForTheGradient) {
+  const Converted converted =
+      Convert(RequestWith("gradient_data_type: DATA_TYPE_BFLOAT16"));
+  EXPECT_TRUE(converted.status.ok() && converted.unbuilt.ok());
+  EXPECT_EQ(converted.view.gradient_type, compute::ElementType::kBFloat16);
+}
+
+TEST(BatchTest, NamesAWiderGradientTypeNotInThisBuild) {
   EXPECT_THAT(
       Convert(RequestWith("gradient_data_type: DATA_TYPE_FLOAT64")).unbuilt,
-      IsNotBuilt("gradient_data_type FLOAT64 for logits of FLOAT32 is "
+      IsNotBuilt("gradient_data_type FLOAT64 for logits of a narrower type is "
                  "not in this build",
                  "gradient_data_type"));
 }

@@ -65,7 +65,8 @@ TEST(ServerTest, TellsWhatItIs) {
   EXPECT_EQ(info.memory_budget_bytes(), 77);
   EXPECT_THAT(info.losses(), ElementsAre("softmax_cross_entropy"));
   EXPECT_THAT(info.data_types(),
-              ElementsAre(v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64));
+              ElementsAre(v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16,
+                          v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64));
 }
 
 TEST(ServerTest, IsHealthyUnderBothNames) {

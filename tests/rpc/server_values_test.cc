@@ -51,6 +51,25 @@ TEST_F(ServerValuesTest, AreMeanLossAndGradientByDefault) {
                response.has_log_probabilities());
 }
 
+// Equal logits of two classes: gradients of a half, which every type holds.
+TEST_F(ServerValuesTest, AreInHalfPrecisionForSuchLogits) {
+  for (const v1::DataType type :
+       {v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16}) {
+    v1::ComputeLossRequest request = ZerosRequest(1, 2);
+    request.mutable_logits()->set_data_type(type);
+    request.mutable_logits()->set_raw(std::string(4, 0));
+    v1::ComputeLossResponse response = server_.ComputeLoss(request);
+    EXPECT_NEAR(response.loss(), std::log(2.0), 1e-15);
+    EXPECT_EQ(response.gradient().data_type(), type);
+    const uint16_t half = type == v1::DATA_TYPE_FLOAT16 ? 0x3800 : 0x3f00;
+    EXPECT_EQ(response.gradient().raw(),
+              RawBytes<uint16_t>({static_cast<uint16_t>(half | 0x8000), half}));
+    request.set_gradient_data_type(v1::DATA_TYPE_FLOAT32);
+    response = server_.ComputeLoss(request);
+    EXPECT_THAT(ValuesOf<float>(response.gradient()), ElementsAre(-0.5f, 0.5f));
+  }
+}
+
 TEST_F(ServerValuesTest, AreTheSumForReductionSum) {
   const v1::ComputeLossResponse response =
       ComputeLoss("reduction: REDUCTION_SUM");
