@@ -117,7 +117,9 @@ TEST(RealRowTest, SeesWhatBreaksATieHoweverSmall) {
       EXPECT_EQ(row.Gradient(1), lower) << below;
       // The label's is (others / S - 1): further from 0 than a half.
       EXPECT_EQ(row.Gradient(0), -std::nextafter(lower, 1.0f)) << below;
-      if (below > 200) EXPECT_EQ(row.Gradient(2), 0.0f);
+      if (below > 200) {
+        EXPECT_EQ(row.Gradient(2), 0.0f);
+      }
       EXPECT_FALSE(std::signbit(row.Gradient(2)));
     }
   }
