@@ -94,7 +94,7 @@ class FastResults {
     return ToDouble(LoadElement<T>(task_.logits, task_.label));
   }
   HWY_INLINE Approx Others() const {
-    return Known(row_.others, row_.sum_error);
+    return Known(row_.others, row_.others_error);
   }
   HWY_INLINE Approx Label() const {
     return Known(row_.label, row_.label_error);
@@ -141,8 +141,8 @@ class FastResults {
     const double error = row_.sum_error + kError;
     const auto decide = [this](int64_t i) { return decider_.Gradient(i); };
     WriteScaled(task_.gradient_type, factor, error, decide, task_.gradient);
-    StoreLabel(
-        Known((0.0 - row_.others) * factor, row_.sum_error + error + 0x1p-53));
+    StoreLabel(Known((0.0 - row_.others) * factor,
+                     row_.others_error + error + 0x1p-53));
   }
 
   // With a z-loss, but without smoothing: still one factor for all.
@@ -235,7 +235,7 @@ class FastResults {
     // cancel.
     if (below < 2 * kMaxAboveOffset) {
       return Known(FastLog1p(row_.others / row_.label),
-                   row_.sum_error + row_.label_error + 0x1p-49);
+                   row_.others_error + row_.label_error + 0x1p-49);
     }
     return Approx{below, below * 0x1p-52} + ApproxLogSum();
   }

@@ -34,17 +34,18 @@ struct FastRow {
   double label = 0.0;    // exp(x_label); 0 without a label
   double largest = 0.0;  // logit
   double smallest = 0.0;
-  double exp_error = 0.0;    // relative, of each exponential
-  double sum_error = 0.0;    // relative, of their sums
-  double label_error = 0.0;  // relative, of the label's exponential
+  double exp_error = 0.0;     // relative, of each exponential
+  double sum_error = 0.0;     // relative, of sum()
+  double others_error = 0.0;  // relative, of others
+  double label_error = 0.0;   // relative, of the label's exponential
 
   double sum() const { return others + label; }
 };
 
-// The relative error of an exponential, for |x| <= size. With an offset or a
-// scale x is rounded, too.
-HWY_INLINE double FastExpError(double size, bool plain) {
-  const double per_nat = plain ? 0.35 : 1.4;
+// The relative error of an exponential, for |x| <= size. Unless x is the logit
+// itself, it is rounded, too.
+HWY_INLINE double FastExpError(double size, bool is_logit) {
+  const double per_nat = is_logit ? 0.35 : 1.4;
   return (2.5 + std::min(size, -kFastLow) * per_nat) * 0x1p-53;
 }
 
@@ -80,19 +81,26 @@ HWY_INLINE void TryFast(const RowTask& task, double offset, RowScratch& scratch,
   row.largest = sums.largest;
   row.smallest = sums.smallest;
   row.label = 0.0;
-  if (task.label != kNoLabel) {
-    const double x = std::fma(ToDouble(LoadElement<T>(task.logits, task.label)),
-                              task.scale, 0.0 - offset);
-    row.label = hn::GetLane(FastExp(hn::Set(Doubles(), x)));
-    row.label_error = FastExpError(std::abs(x), kPlain);
-  }
+  // Not kPlain, which depends on the row before: the bits must not.
+  const bool is_logit = offset == 0.0 && task.scale == 1.0;
   const double above = task.scale * row.largest - offset;
   const double below = offset - task.scale * row.smallest;
-  row.exp_error = FastExpError(std::max(above, below), kPlain);
+  row.exp_error = FastExpError(std::max(above, below), is_logit);
   row.sum_error =
       kFastSumError +
       FastExpError(std::max(above, std::min(below, kSeenBelowLargest - above)),
-                   kPlain);
+                   is_logit);
+  row.others_error = row.sum_error;
+  if (task.label != kNoLabel) {
+    const double logit = ToDouble(LoadElement<T>(task.logits, task.label));
+    const double x = std::fma(logit, task.scale, 0.0 - offset);
+    row.label = hn::GetLane(FastExp(hn::Set(Doubles(), x)));
+    row.label_error = FastExpError(std::abs(x), is_logit);
+    // The largest of the others may be far below the label.
+    if (logit == row.largest) {
+      row.others_error = kFastSumError + row.exp_error;
+    }
+  }
 }
 
 // Whether the sums are what they say: only with finite logits, not too far

@@ -52,6 +52,7 @@ HWY_INLINE std::optional<double> IfSame(double low, double high) {
 HWY_INLINE std::optional<double> RoundIfCertain(ElementType type,
                                                 ApproxPair x) {
   if (x.error == 0.0 && x.value.hi == 0.0) return 0.0;
+  if (!std::isfinite(x.error)) return std::nullopt;  // says nothing
   if (type == ElementType::kFloat64) {
     if (x.error <= x.size() * 0x1p-55) return x.value.hi + x.value.lo;
     return std::nullopt;
@@ -64,6 +65,7 @@ HWY_INLINE std::optional<double> RoundIfCertain(ElementType type,
 template <typename T>
 HWY_INLINE std::optional<double> RoundIfCertain(Approx x) {
   if (x.error == 0.0 && x.value == 0.0) return 0.0;
+  if (!std::isfinite(x.error)) return std::nullopt;  // says nothing
   // The ends are rounded, too.
   const double error = x.error + x.size() * 0x1p-52;
   return IfSame(ToDouble(FromDouble<T>(x.value - error)),
