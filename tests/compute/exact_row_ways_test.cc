@@ -190,6 +190,30 @@ TYPED_TEST(WaysTest, KeepDifferencesThatCancelToManyBits) {
   }
 }
 
+// A gradient 2^-54 and less from a middle, by the choice of its factors, of a
+// class far below: here the careful exponential decides, or says that it
+// cannot, and its own error matters.
+TYPED_TEST(WaysTest, CarefulIsNoSurerThanItsExponentialsAre) {
+  std::mt19937_64 random(4);
+  std::uniform_real_distribution<double> around_one(1, 2);
+  const auto real = [](double value) { return ExactReal(400, value); };
+  for (const double x : {-50.0, -100.5, -200.75, -320.0}) {
+    EngineRow row = {.logits = {0, x}};
+    const ExactReal p = OracleOf<TypeParam>(row).probabilities[1];
+    int64_t careful = 0;
+    for (int i = 0; i < 400; ++i) {
+      row.row_weight = around_one(random) * 0x1p90;
+      row.denominator = around_one(random) * 0x1p-180;
+      const double odd = 1.0 + (2 * (i % 50) + 1) * kHalf<TypeParam>;
+      // Rounded, it misses the middle by up to 2^-53.
+      row.upstream = RoundTo<double>(real(odd) * real(row.denominator) /
+                                     (real(row.row_weight) * p));
+      careful += this->Taken(row).careful;
+    }
+    EXPECT_GT(careful, 300);
+  }
+}
+
 // A thread remembers whether its last row had logits far below the others: the
 // next one's results are the same, the loss's last bit included.
 TYPED_TEST(WaysTest, DoNotDependOnTheRowBefore) {
@@ -198,7 +222,11 @@ TYPED_TEST(WaysTest, DoNotDependOnTheRowBefore) {
   RowScratch shared;
   for (int i = 0; i < 3000; ++i) {
     EngineRow row;
-    for (int c = 0; c < 5 + i % 40; ++c) row.logits.push_back(normal(random));
+    // Far from 0 what the targets add up to cancels in the loss.
+    const double level = 5.0 * (i % 20);
+    for (int c = 0; c < 5 + i % 40; ++c) {
+      row.logits.push_back(level + normal(random));
+    }
     row.label = static_cast<int64_t>(random() % row.logits.size());
     row.smoothing = i % 3 == 0 ? 0.0 : 0.1 + 0.008 * (i % 100);
     row.z_loss = i % 4 == 0 ? 0.1 : 0.0;

@@ -1,4 +1,4 @@
-// The options' ranges, and what each of them does.
+// The options' ranges, and the errors beyond them.
 #include <cmath>
 #include <limits>
 #include <string>
@@ -6,12 +6,15 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/compute/error.h"
 #include "tests/support/loss_runner.h"
 
 namespace lossd::testing {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
+using ::testing::Pair;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -65,6 +68,19 @@ TEST(LossOptionsTest, TakeTheEndsOfTheirRangesAndNothingBeyond) {
   }
 }
 
+TEST(LossOptionsTest, TakeFactorsAtTheEndsOfTheirRange) {
+  for (const double end : {0.0, compute::kMinFactor, compute::kMaxFactor}) {
+    RunSettings settings;
+    settings.class_weights = {end, 1, end};
+    settings.row_weights = {end, end};
+    settings.upstream = {end, -end};
+    EXPECT_TRUE(StatusOf(settings).ok()) << end;
+    settings.upstream = {-end};
+    settings.target_probabilities = {end, 0, 1, 0.5, end, -0.0};
+    EXPECT_TRUE(StatusOf(settings).ok()) << end;
+  }
+}
+
 TEST(LossOptionsTest, NameTheFactorThatIsOutOfRange) {
   for (const double bad :
        {-1.0, std::nextafter(compute::kMinFactor, 0),
@@ -93,90 +109,98 @@ TEST(LossOptionsTest, NameTheProbabilityThatIsOutOfRange) {
   }
 }
 
+// What a program reads, not a person.
+TEST(LossOptionsTest, SayWhatIsWrongInPartsToo) {
+  const auto expect = [](const RunSettings& settings, const std::string& reason,
+                         const std::string& field, const std::string& key,
+                         const std::string& value) {
+    const compute::ErrorDetails details =
+        compute::DetailsOf(StatusOf(settings));
+    EXPECT_EQ(details.reason, reason);
+    EXPECT_EQ(details.field, field);
+    EXPECT_THAT(details.metadata, Contains(Pair(key, value))) << field;
+  };
+  RunSettings settings;
+  settings.loss.label_smoothing = 1.5;
+  expect(settings, "OPTION_OUT_OF_RANGE", "label_smoothing", "value", "1.5");
+  settings = {};
+  settings.loss.z_loss = -1;
+  expect(settings, "OPTION_OUT_OF_RANGE", "z_loss", "value", "-1");
+  settings = {};
+  settings.loss.logit_scale = 0;
+  expect(settings, "OPTION_OUT_OF_RANGE", "logit_scale", "value", "0");
+  settings = {};
+  settings.class_weights = {1, -2, -3};
+  expect(settings, "OPTION_OUT_OF_RANGE", "class_weights", "index", "1");
+  expect(settings, "OPTION_OUT_OF_RANGE", "class_weights", "value", "-2");
+  settings = {};
+  settings.row_weights = {1, -2};
+  expect(settings, "OPTION_OUT_OF_RANGE", "row_weights", "index", "1");
+  settings = {};
+  settings.upstream = {kNan};
+  expect(settings, "OPTION_OUT_OF_RANGE", "upstream_gradient", "index", "0");
+  settings = {};
+  settings.target_probabilities = {1, 0, 0, 0, 0, -0.5};
+  expect(settings, "TARGET_OUT_OF_RANGE", "labels", "row", "1");
+  expect(settings, "TARGET_OUT_OF_RANGE", "labels", "class", "2");
+  expect(settings, "TARGET_OUT_OF_RANGE", "labels", "value", "-0.5");
+  settings.target_probabilities = {1, 0, 0, 0, 0, 1};
+  settings.loss.ignore_index = 3;
+  expect(settings, "IGNORE_INDEX_WITH_PROBABILITIES", "ignore_index",
+         "ignore_index", "3");
+}
+
+// Whichever thread finds which first, and of whatever type they are.
+TEST(LossOptionsTest, NameTheFirstProbabilityOutOfRange) {
+  constexpr int64_t kRows = 5000;
+  const auto batch = DrawBatch<float>(Distribution::kNormal1, kRows, 21, 1);
+  for (const auto type :
+       {compute::ElementType::kFloat16, compute::ElementType::kBFloat16,
+        compute::ElementType::kFloat32, compute::ElementType::kFloat64}) {
+    RunSettings settings;
+    settings.target_type = type;
+    settings.target_probabilities.assign(kRows * 21, 0.25);
+    for (int64_t r = 1234; r < kRows; r += 7) {
+      settings.target_probabilities[r * 21 + 20] = -0.5;
+    }
+    settings.target_probabilities[1234 * 21 + 17] = kNan;
+    for (settings.threads = 1; settings.threads <= 4; settings.threads += 3) {
+      const absl::Status status = RunLoss(batch, settings).status();
+      EXPECT_THAT(std::string(status.message()),
+                  HasSubstr("labels[1234, 17] = nan, want [0, 2^100]"));
+    }
+  }
+}
+
+TEST(LossOptionsTest, NameTheFirstRowWhateverIsWrongInIt) {
+  auto batch = DrawBatch<float>(Distribution::kNormal1, 3000, 21, 1);
+  RunSettings settings;
+  settings.target_probabilities.assign(batch.logits.size(), 0.5);
+  settings.target_probabilities[1000 * 21] = 2e30;  // above 2^100
+  batch.logits[999 * 21 + 3] = std::nanf("");
+  batch.logits[1001 * 21 + 3] = std::nanf("");
+  for (settings.threads = 1; settings.threads <= 2; ++settings.threads) {
+    EXPECT_THAT(std::string(RunLoss(batch, settings).status().message()),
+                HasSubstr("logits[999, 3] = nan"));
+  }
+  batch.logits[999 * 21 + 3] = 0;
+  for (settings.threads = 1; settings.threads <= 2; ++settings.threads) {
+    EXPECT_THAT(std::string(RunLoss(batch, settings).status().message()),
+                HasSubstr("labels[1000, 0] = 2e+30"));
+  }
+  // Propagated: NaN among the logits is no error, a target still is.
+  settings.options.non_finite_policy = compute::NonFinitePolicy::kPropagate;
+  EXPECT_THAT(std::string(RunLoss(batch, settings).status().message()),
+              HasSubstr("labels[1000, 0] = 2e+30"));
+  settings.target_probabilities[1000 * 21] = 0;
+  EXPECT_TRUE(RunLoss(batch, settings).ok());
+}
+
 TEST(LossOptionsTest, RefuseAnIgnoreIndexWithProbabilities) {
   RunSettings settings;
   settings.loss.ignore_index = -100;
   settings.target_probabilities = {1, 0, 0, 0, 1, 0};
   ExpectRefused(settings, "ignore_index = -100, want none");
-}
-
-TEST(LossOptionsTest, EachHaveAnEffect) {
-  const LossRun<double> plain = MustRunLoss(kBatch);
-  std::vector<RunSettings> all(7);
-  all[0].class_weights = {1, 2, 3};
-  all[1].loss.label_smoothing = 0.1;
-  all[2].loss.z_loss = 1e-4;
-  all[3].loss.logit_scale = 2;
-  all[4].row_weights = {1, 3};
-  all[5].target_probabilities = {0.5, 0.5, 0, 0, 0, 1};
-  for (size_t i = 0; i < 6; ++i) {
-    const LossRun<double> run = MustRunLoss(kBatch, all[i]);
-    EXPECT_NE(*run.summary.loss, *plain.summary.loss) << i;
-    EXPECT_NE(run.gradient, plain.gradient) << i;
-  }
-  all[6].upstream = {-2};
-  const LossRun<double> run = MustRunLoss(kBatch, all[6]);
-  EXPECT_EQ(*run.summary.loss, *plain.summary.loss);
-  EXPECT_EQ(run.gradient[1], -2 * plain.gradient[1]);
-}
-
-// What PyTorch 1.13.1 gives for F.cross_entropy(z, y, weight, label_smoothing).
-TEST(LossOptionsTest, WeighAndSmoothAsPyTorchDoes) {
-  RunSettings settings;
-  settings.class_weights = {1, 2, 0.5};
-  settings.loss.label_smoothing = 0.1;
-  const LossRun<double> run = MustRunLoss(kBatch, settings);
-  // By the formula, in doubles.
-  const double w[] = {1, 2, 0.5};
-  double sum = 0;
-  for (int r = 0; r < 2; ++r) {
-    const double* z = kBatch.logits.data() + 3 * r;
-    const double lse =
-        std::log(std::exp(z[0]) + std::exp(z[1]) + std::exp(z[2]));
-    const int64_t y = kBatch.labels[r];
-    sum += 0.9 * w[y] * (lse - z[y]);
-    for (int c = 0; c < 3; ++c) sum += 0.1 / 3 * w[c] * (lse - z[c]);
-  }
-  EXPECT_EQ(run.summary.divisor, 1.5);
-  EXPECT_NEAR(*run.summary.loss, sum / 1.5, 1e-14);
-}
-
-TEST(LossOptionsTest, WeighTheDivisorByRowAndLabel) {
-  RunSettings settings;
-  settings.class_weights = {2, 0, 5};
-  settings.row_weights = {3, 0.25};
-  EXPECT_EQ(MustRunLoss(kBatch, settings).summary.divisor, 7.25);
-  settings.target_probabilities = {1, 0, 0, 0, 0, 1};
-  EXPECT_EQ(MustRunLoss(kBatch, settings).summary.divisor, 3.25);
-}
-
-TEST(LossOptionsTest, GiveNoGradientWhereNothingWeighsAnything) {
-  RunSettings settings;
-  settings.row_weights = {0, 0};
-  const LossRun<double> run = MustRunLoss(kBatch, settings);
-  EXPECT_EQ(run.summary.divisor, 0);
-  EXPECT_EQ(run.summary.row_count, 2);
-  EXPECT_TRUE(std::isnan(*run.summary.loss));
-  EXPECT_EQ(run.gradient, std::vector<double>(6, 0.0));
-}
-
-TEST(LossOptionsTest, MakeNoNanOfZeroTimesInfinity) {
-  const TestBatch<double> batch = {1, 3, {-kInfinity, 1, 2}, {0}};
-  RunSettings settings;
-  settings.row_weights = {0};
-  settings.options.divisor = 1;
-  EXPECT_EQ(*MustRunLoss(batch, settings).summary.loss, 0);
-  settings = {};
-  settings.class_weights = {0, 1, 1};
-  settings.options.divisor = 1;
-  EXPECT_EQ(*MustRunLoss(batch, settings).summary.loss, 0);
-  settings = {};
-  EXPECT_EQ(*MustRunLoss(batch, settings).summary.loss, kInfinity);
-  EXPECT_EQ(MustRunLoss(batch, settings).gradient[0], -1);
-  settings.target_probabilities = {0, 0.5, 0.5};
-  EXPECT_TRUE(std::isfinite(*MustRunLoss(batch, settings).summary.loss));
-  settings.loss.label_smoothing = 0.1;
-  EXPECT_EQ(*MustRunLoss(batch, settings).summary.loss, kInfinity);
 }
 
 }  // namespace

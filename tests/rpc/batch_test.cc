@@ -4,6 +4,7 @@
 
 #include <string>
 #include <tuple>
+#include <utility>
 #include <variant>
 
 #include "tests/rpc/requests.h"
@@ -256,12 +257,32 @@ TEST(BatchTest, TakesANarrowerTypeForTheGradient) {
   EXPECT_EQ(converted.view.gradient_type, compute::ElementType::kBFloat16);
 }
 
-TEST(BatchTest, NamesAWiderGradientTypeNotInThisBuild) {
-  EXPECT_THAT(
-      Convert(RequestWith("gradient_data_type: DATA_TYPE_FLOAT64")).unbuilt,
-      IsNotBuilt("gradient_data_type FLOAT64 for logits of a narrower type is "
-                 "not in this build",
-                 "gradient_data_type"));
+TEST(BatchTest, TakesAnyGradientTypeButAWiderOne) {
+  const std::pair<v1::DataType, int> logits_types[] = {
+      {v1::DATA_TYPE_FLOAT16, 2},
+      {v1::DATA_TYPE_BFLOAT16, 2},
+      {v1::DATA_TYPE_FLOAT32, 4},
+      {v1::DATA_TYPE_FLOAT64, 8}};
+  for (const auto& [logits_type, bytes] : logits_types) {
+    for (const auto& [gradient_type, unused] : logits_types) {
+      v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
+      SetRaw(*request.mutable_logits(), logits_type, {2, 3}, 6 * bytes);
+      request.set_gradient_data_type(gradient_type);
+      const Converted converted = Convert(request);
+      EXPECT_TRUE(converted.status.ok()) << converted.status;
+      if (gradient_type == v1::DATA_TYPE_FLOAT64 &&
+          logits_type != v1::DATA_TYPE_FLOAT64) {
+        EXPECT_THAT(converted.unbuilt,
+                    IsNotBuilt("gradient_data_type FLOAT64 for logits of a "
+                               "narrower type is not in this build",
+                               "gradient_data_type"));
+      } else {
+        EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
+        EXPECT_EQ(DataTypeOf(converted.view.gradient_type), gradient_type);
+        EXPECT_EQ(DataTypeOf(converted.view.logits_type), logits_type);
+      }
+    }
+  }
 }
 
 TEST(BatchTest, RejectsAGradientTypeThatIsNoFloat) {

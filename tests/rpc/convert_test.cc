@@ -169,6 +169,48 @@ TEST(LossOutputsTest, GiveEachTensorItsShapeAndType) {
   EXPECT_EQ(response.predictions().data_type(), v1::DATA_TYPE_INT64);
 }
 
+TEST(LossOutputsTest, GiveTheGradientItsOwnType) {
+  const v1::ComputeLossRequest request = RequestWith(
+      "gradient_data_type: DATA_TYPE_BFLOAT16 "
+      "outputs: [ OUTPUT_GRADIENT, OUTPUT_ROW_LOSSES ]");
+  const auto query = LossQueryFromProto(request);
+  ASSERT_TRUE(query.ok()) << query.status();
+  v1::ComputeLossResponse response;
+  // 1024 bytes of overhead, 60 for each of two axes, 12 and 8 of contents.
+  EXPECT_FALSE(LossOutputsToProto(*query, response, 1163).ok());
+  const auto outputs = LossOutputsToProto(*query, response, 1164);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  EXPECT_EQ(outputs->gradient_type, compute::ElementType::kBFloat16);
+  EXPECT_EQ(outputs->gradient.size(), 12u);
+  EXPECT_EQ(response.gradient().data_type(), v1::DATA_TYPE_BFLOAT16);
+  EXPECT_EQ(response.row_losses().data_type(), v1::DATA_TYPE_FLOAT32);
+}
+
+TEST(LossOutputsTest, AreOfTheLogitsTypeByDefault) {
+  for (const v1::DataType type :
+       {v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16, v1::DATA_TYPE_FLOAT32,
+        v1::DATA_TYPE_FLOAT64}) {
+    v1::ComputeLossRequest request = ZerosRequest(2, 3);
+    request.mutable_logits()->set_data_type(type);
+    request.mutable_logits()->set_raw(std::string(6 * ElementBytes(type), 0));
+    for (const v1::Output output :
+         {v1::OUTPUT_GRADIENT, v1::OUTPUT_ROW_LOSSES, v1::OUTPUT_LOG_SUM_EXP}) {
+      request.add_outputs(output);
+    }
+    const auto query = LossQueryFromProto(request);
+    ASSERT_TRUE(query.ok()) << query.status();
+    v1::ComputeLossResponse response;
+    ASSERT_TRUE(LossOutputsToProto(*query, response).ok());
+    for (const v1::Tensor* tensor :
+         {&response.gradient(), &response.row_losses(),
+          &response.log_sum_exp()}) {
+      EXPECT_EQ(tensor->data_type(), type);
+    }
+    EXPECT_EQ(response.gradient().raw().size(), 6u * ElementBytes(type));
+    EXPECT_EQ(response.row_losses().raw().size(), 2u * ElementBytes(type));
+  }
+}
+
 TEST(LossOutputsTest, AllocateNothingThatIsNotAskedFor) {
   const v1::ComputeLossRequest request = RequestWith("outputs: OUTPUT_LOSS");
   const auto query = LossQueryFromProto(request);

@@ -70,6 +70,45 @@ TEST_F(ServerValuesTest, AreInHalfPrecisionForSuchLogits) {
   }
 }
 
+// The label far below: its gradient is -1, the others' p = 1/2, its loss 30 and
+// ln 2, all in the logits' type but where another is asked for.
+TEST_F(ServerValuesTest, AreOfTheLogitsTypeButForTheGradientsOwn) {
+  v1::ComputeLossRequest request = ZerosRequest(1, 3);
+  request.mutable_logits()->set_data_type(v1::DATA_TYPE_BFLOAT16);
+  request.mutable_logits()->set_raw(RawBytes<uint16_t>({0xc1f0, 0, 0}));  // -30
+  for (const v1::Output output :
+       {v1::OUTPUT_GRADIENT, v1::OUTPUT_ROW_LOSSES, v1::OUTPUT_LOG_SUM_EXP}) {
+    request.add_outputs(output);
+  }
+  request.set_gradient_data_type(v1::DATA_TYPE_FLOAT16);
+  const v1::ComputeLossResponse response = server_.ComputeLoss(request);
+  EXPECT_EQ(response.gradient().data_type(), v1::DATA_TYPE_FLOAT16);
+  EXPECT_THAT(ValuesOf<uint16_t>(response.gradient()),
+              ElementsAre(0xbc00, 0x3800, 0x3800));
+  EXPECT_EQ(response.row_losses().data_type(), v1::DATA_TYPE_BFLOAT16);
+  EXPECT_THAT(ValuesOf<uint16_t>(response.row_losses()),
+              ElementsAre(0x41f6));  // 30.75
+  EXPECT_THAT(ValuesOf<uint16_t>(response.log_sum_exp()),
+              ElementsAre(0x3f31));  // 0.69140625
+}
+
+TEST_F(ServerValuesTest, AreNotWiderThanTheirLogits) {
+  for (const v1::DataType type :
+       {v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16, v1::DATA_TYPE_FLOAT32}) {
+    v1::ComputeLossRequest request = ZerosRequest(1, 4);
+    request.mutable_logits()->set_data_type(type);
+    request.mutable_logits()->set_raw(
+        std::string(type == v1::DATA_TYPE_FLOAT32 ? 16 : 8, 0));
+    request.set_gradient_data_type(v1::DATA_TYPE_FLOAT64);
+    const grpc::Status status = server_.StatusOf(request);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_EQ(status.error_message(),
+              "gradient_data_type FLOAT64 for logits of a narrower type is not "
+              "in this build");
+    EXPECT_EQ(ErrorInfoOf(status).reason(), "NOT_IN_THIS_BUILD");
+  }
+}
+
 TEST_F(ServerValuesTest, AreTheSumForReductionSum) {
   const v1::ComputeLossResponse response =
       ComputeLoss("reduction: REDUCTION_SUM");

@@ -113,6 +113,13 @@ HWY_INLINE void WriteScaledExps(const RowTask& task, ElementType type,
                                 ScaledExps elements, double relative_error,
                                 bool normal, DecideElement decide,
                                 std::byte* out) {
+  // Where nothing is known, as of a total that cancels to 0, all are in doubt.
+  if (!(relative_error < 0x1p-10)) {
+    for (int64_t i = 0; i < task.classes; ++i) {
+      if (i != task.label) StoreElement(type, decide(i), out, i);
+    }
+    return;
+  }
   if (relative_error < 0x1p-30) {
     if (type == ElementType::kFloat32 && normal) {
       const NearMiddleWriter writer(
