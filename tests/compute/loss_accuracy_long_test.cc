@@ -1,4 +1,4 @@
-// Against the oracle over all distributions: long rows.
+// Against the oracle over all distributions: long rows, and many more options.
 #include <string>
 
 #include "gtest/gtest.h"
@@ -47,6 +47,42 @@ TEST_P(LongRowAccuracyTest, OfBFloat16IsCorrectlyRounded) {
 }
 
 TEST_P(LongRowAccuracyTest, OfFloat64IsWithinOneUlp) { Check<double>(1); }
+
+class ManyOptionsAccuracyTest : public ::testing::TestWithParam<Distribution> {
+ protected:
+  template <typename T>
+  void Check(double max_ulps) {
+    AccuracyReport report;
+    for (uint64_t seed = 2001; seed <= 2250; ++seed) {
+      const auto classes = static_cast<int64_t>(1 + seed * 7 % 70);
+      MeasureAccuracy<T>(GetParam(), 4, classes, seed,
+                         DrawOptions(seed, 4, classes), report);
+    }
+    ExpectAccurate(std::string(Name(GetParam())) + "_options_of_" +
+                       std::to_string(8 * sizeof(T)) + "_bits",
+                   report, max_ulps);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Distributions, ManyOptionsAccuracyTest,
+                         ::testing::ValuesIn(AllDistributions()),
+                         [](const auto& test) {
+                           return std::string(Name(test.param));
+                         });
+
+TEST_P(ManyOptionsAccuracyTest, OfFloat32IsCorrectlyRounded) {
+  Check<float>(0);
+}
+
+TEST_P(ManyOptionsAccuracyTest, OfFloat16IsCorrectlyRounded) {
+  Check<compute::Float16>(0);
+}
+
+TEST_P(ManyOptionsAccuracyTest, OfBFloat16IsCorrectlyRounded) {
+  Check<compute::BFloat16>(0);
+}
+
+TEST_P(ManyOptionsAccuracyTest, OfFloat64IsWithinOneUlp) { Check<double>(1); }
 
 }  // namespace
 }  // namespace lossd::testing

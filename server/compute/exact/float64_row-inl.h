@@ -89,9 +89,9 @@ HWY_INLINE void WriteDifferencesOfPairs(const RowTask& task,
         const VecD g =
             hn::Add(sum.hi, hn::Add(sum.lo, hn::Add(part.lo, target_low)));
         hn::StoreU(g, d, values + v * kLanes);
-        // An exponential's error is 2^-58 of the first part.
+        // A share's error is 2^-56 of the first part.
         const auto doubt =
-            hn::Lt(hn::Abs(g), hn::Mul(hn::Abs(part.hi), hn::Set(d, 0x1p-3)));
+            hn::Lt(hn::Abs(g), hn::Mul(hn::Abs(part.hi), hn::Set(d, 0.5)));
         certain &= hn::AllFalse(d, doubt);
         HWY_ALIGN double marks[kLanes];
         hn::Store(hn::IfThenElseZero(doubt, hn::Set(d, 1.0)), d, marks);

@@ -216,6 +216,10 @@ int RealRow::Compare(const Share& share, double t) {
       const BigFloat up = share.scale_up * share.total_lse;
       if (!has_log) return -b.sign();
       if (up == b) return -up.sign();
+      // R itself is beyond reach: (up - b) R is all that is left.
+      if ((second_ - max_) * task_.scale < 0.5 * kLeastExponent) {
+        return (up - b).sign();
+      }
       return SignOfNonZero([&](int64_t bits) {
         return Add(Multiply(Exactly(up), LogSum(bits), bits),
                    Multiply(Exactly(-b), Rest(bits), bits), bits);
