@@ -131,8 +131,8 @@ inline constexpr double kCarefulLow = -1050.0;
 // 2^512 exp(x + x_low) for x <= 0, |x_low| <= 2 ulp(x), as a pair; 0 for
 // x < kCarefulLow, -inf included, whatever x_low is then.
 // Accuracy: meant to be under 2^-60: the polynomial's 2^-65 and the rounding of
-// terms below 2^-9 in size; measured up to 2^-57.1 far below 0, and 2^-54.4 with
-// x_low of 2 ulp, which the bound kCarefulError does not cover yet.
+// terms below 2^-9 in size; measured up to 2^-57.1 far below 0, and 2^-54.4
+// with x_low of 2 ulp, which the bound kCarefulError does not cover yet.
 HWY_INLINE VecPair CarefulExp(VecD x, VecD x_low) {
   constexpr double kQ[] = {0x1.0000000000000p-1,  0x1.555555555559dp-3,
                            0x1.5555555555572p-5,  0x1.1111110c65418p-7,
