@@ -197,7 +197,21 @@ TYPED_TEST(WaysTest, CarefulIsNoSurerThanItsExponentialsAre) {
   std::mt19937_64 random(4);
   std::uniform_real_distribution<double> around_one(1, 2);
   const auto real = [](double value) { return ExactReal(400, value); };
-  for (const double x : {-50.0, -100.5, -200.75, -320.0}) {
+  // Next to the middle between two multiples of ln2 / 8, where the polynomial's
+  // argument is largest; a multiple of 4 is a number of every type.
+  const auto furthest = [](double below) {
+    double x = below;
+    const auto distance = [](double logit) {
+      const double eighths = logit * 8 / M_LN2;
+      return std::abs(eighths - std::round(eighths));
+    };
+    for (double logit = below; logit > below - 100; logit -= 4) {
+      if (distance(logit) > distance(x)) x = logit;
+    }
+    return x;
+  };
+  for (const double below : {0.0, -200.0, -400.0, -580.0}) {
+    const double x = furthest(below);
     EngineRow row = {.logits = {0, x}};
     const ExactReal p = OracleOf<TypeParam>(row).probabilities[1];
     int64_t careful = 0;

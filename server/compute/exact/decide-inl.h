@@ -25,13 +25,15 @@ HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
 // Relative errors of careful and of exact exponentials and their sums; the true
-// bounds are 2^-57.1 and 2^-89.
-inline constexpr double kCarefulError = 0x1p-57;
+// bounds are 2^-61 and 2^-89.
+inline constexpr double kCarefulError = 0x1p-60;
 inline constexpr double kExactError = 0x1p-84;
 // Of the logarithm that both take.
 inline constexpr double kLogError = 0x1p-84;
 // Of TargetPairs.
 inline constexpr double kTargetPairsError = 0x1p-84;
+// Of a total that float64's products may take.
+inline constexpr double kTotalError = 0x1p-58;
 
 HWY_INLINE ApproxPair Exactly(double value) { return {{value, 0.0}, 0.0}; }
 HWY_INLINE ApproxPair Within(Pair value, double relative_error) {
@@ -113,10 +115,11 @@ class Decider {
   }
   void set_careful(const CarefulSums& sums) { careful_ = sums; }
 
-  // sum_j q_j + 2 z_loss lse, which multiplies the probabilities.
+  // sum_j q_j + 2 z_loss lse, which multiplies the probabilities; to kTotalError
+  // unless it cancels.
   ApproxPair Total() {
     const ApproxPair total = TotalBy(Way::kCareful);
-    if (total.error <= total.size() * 0x1p-56) return total;
+    if (total.error <= total.size() * kTotalError) return total;
     return TotalBy(Way::kExact);
   }
 
