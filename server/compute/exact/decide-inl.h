@@ -59,44 +59,37 @@ class Decider {
     const std::lock_guard<std::mutex> lock(mutex_);
     // Where many elements are in doubt they tend to be the same.
     const double logit = task_.Logit(i);
-    const Pair q = TargetWeight(task_, i);
+    const double target = task_.Target(i);
+    const double weight = task_.targets.class_weight(i);
     const bool is_label = i == task_.label;
-    if (last_ && last_->logit == logit && last_->q.hi == q.hi &&
-        last_->q.lo == q.lo && !is_label) {
+    if (last_ && last_->logit == logit && last_->target == target &&
+        last_->weight == weight && !is_label) {
       return last_->gradient;
     }
+    const Pair q = TargetWeight(task_, i);
     const double gradient = Decide(
-        task_.gradient_type, [&](Way way) { return GradientBy(way, i, q); },
+        task_.gradient_type, RaisesGradient(),
+        [&](Way way) { return GradientBy(way, i, q); },
         [&](RealRow& row) { return row.Gradient(i, task_.gradient_type); });
-    if (!is_label) last_ = Last{logit, q, gradient};
+    if (!is_label) last_ = Last{logit, target, weight, gradient};
     return gradient;
   }
   double Probability(int64_t i) {
     const std::lock_guard<std::mutex> lock(mutex_);
     return Decide(
-        task_.type, [&](Way way) { return ShareBy(way, i); },
+        task_.type, false, [&](Way way) { return ShareBy(way, i); },
         [&](RealRow& row) { return row.Probability(i, task_.type); });
   }
 
   double LogSumExp() {
     return Decide(
-        task_.type, [&](Way way) { return LogSumExpBy(way); },
+        task_.type, false, [&](Way way) { return LogSumExpBy(way); },
         [&](RealRow& row) { return row.LogSumExp(task_.type); });
   }
-  // REQUIRES: a label; no target on a logit of -inf.
-  double Loss() {
-    return Decide(
-        task_.type, [&](Way way) { return LossBy(way); },
-        [&](RealRow& row) { return row.Loss(task_.type); });
-  }
-
-  // The loss, not rounded to the logits' type, to a relative error under 2^-52
-  // unless terms cancel in a z-loss's logarithm; then to 2^-80 of these.
-  double CarefulLoss() {
-    const ApproxPair loss = LossBy(Way::kCareful);
-    if (loss.error <= loss.size() * 0x1p-53) return loss.value.hi;
-    return LossBy(Way::kExact).value.hi;
-  }
+  // REQUIRES: a label; not has_infinite_loss().
+  double Loss() { return LossAs(task_.type); }
+  // The loss, not rounded to the logits' type, within 1 ulp.
+  double WideLoss() { return LossAs(ElementType::kFloat64); }
 
   // Of the targets but for the label's.
   const TargetPairs& targets() {
@@ -106,8 +99,13 @@ class Decider {
     }
     return *targets_;
   }
-  // Whether another class than the label has a target and a logit of -inf.
-  bool has_infinite_distance() { return targets().infinite != 0.0; }
+  // Whether a class has a target and a logit of -inf. REQUIRES: a label.
+  bool has_infinite_loss() {
+    if (task_.row_weight == 0.0) return false;
+    return (std::isinf(task_.Logit(task_.label)) &&
+            task_.HasTarget(task_.label)) ||
+           targets().infinite != 0.0 || HasImpossibleTinyTarget(task_);
+  }
 
   const CarefulSums& careful() {
     if (!careful_) careful_ = SumRowCarefully(task_, max_, scratch_);
@@ -115,8 +113,21 @@ class Decider {
   }
   void set_careful(const CarefulSums& sums) { careful_ = sums; }
 
-  // sum_j q_j + 2 z_loss lse, which multiplies the probabilities; to kTotalError
-  // unless it cancels.
+  // Whether the gradient's factors are so large that exponentials and targets
+  // count that pairs of float64 take for 0.
+  bool RaisesGradient() {
+    if (task_.type != ElementType::kFloat64) return false;
+    if (!raises_gradient_) {
+      const double scale = std::abs(GradientScale(task_).hi);
+      const double total = std::abs(Total().value.hi);
+      raises_gradient_ = !(scale * std::max(total, 1.0) < 0x1p400) ||
+                         (scale > 1.0 && has_tiny_target());
+    }
+    return *raises_gradient_;
+  }
+
+  // sum_j q_j + 2 z_loss lse, which multiplies the probabilities; to
+  // kTotalError unless it cancels.
   ApproxPair Total() {
     const ApproxPair total = TotalBy(Way::kCareful);
     if (total.error <= total.size() * kTotalError) return total;
@@ -129,21 +140,45 @@ class Decider {
   enum class Way { kCareful, kExact };
   struct Last {
     double logit;
-    Pair q;
+    double target;
+    double weight;
     double gradient;
   };
 
+  // `raises`: factors make something of what pairs of float64 lost.
   template <typename By, typename ByReal>
-  double Decide(ElementType type, const By& by, const ByReal& by_real) {
-    ++scratch_.slow_paths.careful;
-    if (const auto value = RoundIfCertain(type, by(Way::kCareful))) {
-      return *value;
+  double Decide(ElementType type, bool raises, const By& by,
+                const ByReal& by_real) {
+    if (!raises) {
+      ++scratch_.slow_paths.careful;
+      if (const auto value = RoundIfCertain(type, by(Way::kCareful))) {
+        return *value;
+      }
+      ++scratch_.slow_paths.exact;
+      if (const auto value = RoundIfCertain(type, by(Way::kExact))) {
+        return *value;
+      }
     }
-    ++scratch_.slow_paths.exact;
-    if (const auto value = RoundIfCertain(type, by(Way::kExact))) return *value;
     ++scratch_.slow_paths.unlimited;
     if (!real_) real_.emplace(task_, max_);
     return by_real(*real_);
+  }
+
+  double LossAs(ElementType type) {
+    const bool raises = std::abs(task_.row_weight) > 1.0 && has_tiny_target();
+    return Decide(
+        type, raises, [&](Way way) { return LossBy(way); },
+        [&](RealRow& row) { return row.Loss(type); });
+  }
+
+  // Only float64's results reach what was lost: narrower ones are 0 long
+  // before.
+  bool has_tiny_target() {
+    if (!has_tiny_target_) {
+      has_tiny_target_ =
+          task_.type == ElementType::kFloat64 && HasTinyTarget(task_);
+    }
+    return *has_tiny_target_;
   }
 
   const ExactSums& exact() {
@@ -177,8 +212,13 @@ class Decider {
   ApproxPair OthersBy(Way way) {
     if (way == Way::kCareful) return Within(careful().others, kCarefulError);
     ApproxPair others = Within(exact().others(), kExactError);
-    if (exact().rest.hi != 0.0) others.error += 0x1p-1060;
+    if (MayHaveLostRest()) others.error += 0x1p-1060;
     return others;
+  }
+  // What is too small for a pair is 0 in any narrower type.
+  bool MayHaveLostRest() {
+    return exact().rest.hi != 0.0 ||
+           (task_.type == ElementType::kFloat64 && exact().has_rest);
   }
   ApproxPair SumBy(Way way) {
     if (way == Way::kCareful) {
@@ -191,13 +231,17 @@ class Decider {
   ApproxPair LogSumBy(Way way) {
     if (way == Way::kExact) {
       ApproxPair ln = Within(ExactLog1p(exact().all_but_one()), kLogError);
-      if (exact().rest.hi != 0.0) ln.error += 0x1p-1060;
+      if (MayHaveLostRest()) ln.error += 0x1p-1060;
       return ln;
     }
     if (task_.label != kNoLabel && task_.Logit(task_.label) == max_) {
       // What would cancel is left out.
-      return Within(ExactLog1p(careful().others / careful().label),
-                    2 * kCarefulError);
+      const Pair ratio = careful().others / careful().label;
+      ApproxPair ln = Within(ExactLog1p(ratio), 2 * kCarefulError);
+      if (task_.type == ElementType::kFloat64 && ratio.hi < 0x1p-900) {
+        ln.error += ratio.hi == 0.0 ? 0x1p-1074 : kUnderflow;
+      }
+      return ln;
     }
     constexpr double kUnscale = 0x1p-512;
     static_assert(kCarefulScaleBits == 512);
@@ -230,32 +274,43 @@ class Decider {
     const ApproxPair scale = Within(GradientScale(task_), 0x1p-97);
     if (i == task_.label) {
       // The label's own part of the total would cancel against its target.
-      return scale * ((OthersTotalBy(way) * ExponentialBy(way, i) -
-                       TargetOfLabel() * OthersBy(way)) /
-                      SumBy(way));
+      // The factors first: a quotient may underflow before they raise it.
+      return ((scale * OthersTotalBy(way)) * ExponentialBy(way, i) -
+              (scale * TargetOfLabel()) * OthersBy(way)) /
+             SumBy(way);
     }
     const ApproxPair part = TotalBy(way) * ShareBy(way, i);
     if (task_.targets.one_hot()) return scale * part;
     return scale * (part - Within(q, 0x1p-98));
   }
 
+  // factor ln S, also where the logarithm alone would underflow.
+  ApproxPair TimesLogSumBy(Way way, ApproxPair factor) {
+    if (way == Way::kCareful && task_.Logit(task_.label) == max_ &&
+        careful().others.hi < careful().label.hi * 0x1p-110) {
+      // There it is its argument.
+      return factor * Within(careful().others, 3 * kCarefulError) /
+             ApproxPair{careful().label, 0.0};
+    }
+    return factor * LogSumBy(way);
+  }
   ApproxPair LossBy(Way way) {
-    const ApproxPair log_sum = LogSumBy(way);
     const ApproxPair target = TargetOfLabel();
+    const ApproxPair row_weight = Exactly(task_.row_weight);
     ApproxPair loss = Exactly(0.0);
-    if (target.value.hi != 0.0) {  // else the logit may be -inf
+    if (task_.HasTarget(task_.label)) {  // else the logit may be -inf
       const Pair below = TwoSum(max_, -task_.Logit(task_.label));
-      loss = target * (ApproxPair{below, 0.0} * Exactly(task_.scale) + log_sum);
+      loss = target * (ApproxPair{below, 0.0} * Exactly(task_.scale));
     }
     if (!task_.targets.one_hot()) {
-      loss = loss + Within(targets().distances, kTargetPairsError) +
-             OtherTargets() * log_sum;
+      loss = loss + Within(targets().distances, kTargetPairsError);
     }
     if (task_.z_loss != 0.0) {
       const ApproxPair lse = LogSumExpBy(way);
       loss = loss + Exactly(task_.z_loss) * (lse * lse);
     }
-    return Exactly(task_.row_weight) * loss;
+    return row_weight * loss +
+           TimesLogSumBy(way, row_weight * (target + OtherTargets()));
   }
 
   const RowTask& task_;
@@ -263,6 +318,8 @@ class Decider {
   RowScratch& scratch_;
   std::mutex mutex_;
   std::optional<Last> last_;
+  std::optional<bool> has_tiny_target_;
+  std::optional<bool> raises_gradient_;
   std::optional<TargetPairs> targets_;
   std::optional<CarefulSums> careful_;
   std::optional<ExactSums> exact_;

@@ -53,7 +53,7 @@ class FastResults {
     result.loss = result.rounded_loss = loss.value;
     if (std::isinf(loss.value)) return;
     if (HWY_UNLIKELY(loss.error > loss.size() * 0x1p-43)) {
-      result.loss = decider_.CarefulLoss();
+      result.loss = decider_.WideLoss();
     }
     if (task_.wants_row_loss) {
       const auto rounded = RoundIfCertain<T>(loss);
@@ -119,8 +119,7 @@ class FastResults {
     const auto exponent = static_cast<double>(
         static_cast<int64_t>(std::bit_cast<uint64_t>(factor) >> 52 & 0x7ff) -
         1023);
-    const double least =
-        (task_.scale * row_.smallest - row_.offset) * kLog2E + exponent;
+    const double least = row_.Above(task_, row_.smallest) * kLog2E + exponent;
     const double error = row_.exp_error + factor_error + 0x1p-52;
     const ScaledExps elements(scratch_.exps.data(), factor, error);
     WriteScaledExps(task_, type, elements, error, least > -124.0, decide, out);
@@ -251,14 +250,15 @@ class FastResults {
   HWY_NOINLINE Approx ApproxLoss() {
     const Approx target = ApproxTarget();
     Approx loss = Exact(0.0);
-    if (target.value != 0.0) {
+    if (task_.HasTarget(task_.label)) {
       const Approx of_label = LabelLoss();
       if (std::isinf(of_label.value)) return of_label;
       loss = target * of_label;
     }
     if (!task_.targets.one_hot()) {
       const TargetSums& targets = Targets();
-      if (targets.infinite != 0.0) {
+      if (targets.infinite != 0.0 ||
+          (std::isinf(row_.smallest) && HasImpossibleTinyTarget(task_))) {
         return Exact(std::numeric_limits<double>::infinity());
       }
       loss = loss + Known(targets.weights, kTargetSumsError) * ApproxLogSum() -

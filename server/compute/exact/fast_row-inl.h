@@ -40,6 +40,10 @@ struct FastRow {
   double label_error = 0.0;   // relative, of the label's exponential
 
   double sum() const { return others + label; }
+  // How far above the offset a logit lies; of a product that is no double, too.
+  double Above(const RowTask& task, double logit) const {
+    return std::fma(task.scale, logit, 0.0 - offset);
+  }
 };
 
 // The relative error of an exponential, for |x| <= size. Unless x is the logit
@@ -83,8 +87,8 @@ HWY_INLINE void TryFast(const RowTask& task, double offset, RowScratch& scratch,
   row.label = 0.0;
   // Not kPlain, which depends on the row before: the bits must not.
   const bool is_logit = offset == 0.0 && task.scale == 1.0;
-  const double above = task.scale * row.largest - offset;
-  const double below = offset - task.scale * row.smallest;
+  const double above = row.Above(task, row.largest);
+  const double below = -row.Above(task, row.smallest);
   row.exp_error = FastExpError(std::max(above, below), is_logit);
   row.sum_error =
       kFastSumError +
@@ -107,22 +111,24 @@ HWY_INLINE void TryFast(const RowTask& task, double offset, RowScratch& scratch,
 // above the offset.
 HWY_INLINE bool Holds(const RowTask& task, const FastRow& row) {
   return std::isfinite(row.sum()) &&
-         std::abs(task.scale * row.largest - row.offset) <= kMaxAboveOffset;
+         std::abs(row.Above(task, row.largest)) <= kMaxAboveOffset;
 }
 
 // The fast pass again, from the row's maximum where that is far from `offset`;
-// false for a row that is not finite.
+// false for a row that is not finite, or that lies so far from 0 that float64
+// has no offset near its scaled maximum.
 template <typename T>
 HWY_NOINLINE bool RunFastAgain(const RowTask& task, double offset,
                                RowScratch& scratch, FastRow& row) {
   const Maximum max = MaximumOfRow<T>(task);
   if (!max.in_range) return false;
-  if (!(std::abs(task.scale * max.value - offset) <= kMaxAboveOffset)) {
+  if (!(std::abs(std::fma(task.scale, max.value, 0.0 - offset)) <=
+        kMaxAboveOffset)) {
     offset = task.scale * max.value;
   }
   TryFast<false, T>(task, offset, scratch, row);
   scratch.low_logits = row.smallest < kPlainLow;
-  return true;
+  return Holds(task, row);
 }
 
 // The same with an offset or a scale, or where the last row had low logits.
@@ -134,7 +140,7 @@ HWY_NOINLINE bool RunFastShifted(const RowTask& task, double offset,
   return Holds(task, row) || RunFastAgain<T>(task, offset, scratch, row);
 }
 
-// The fast pass; false for a row that is not finite. What it finds is not
+// The fast pass; false as RunFastAgain. What it finds is not
 // returned but filled in: copies of what was just stored piece by piece stall.
 template <typename T>
 HWY_INLINE bool RunFast(const RowTask& task, RowScratch& scratch,

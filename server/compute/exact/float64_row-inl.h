@@ -124,9 +124,12 @@ HWY_INLINE void WriteFloat64Gradient(const RowTask& task,
   const ApproxPair total = decider.Total();
   const Pair scale = GradientScale(task);
   const Pair factor = scale * total.value / sum;
-  // A total that cancels, or next to nothing as it may be with a z-loss alone.
-  if (total.error > total.size() * kTotalError ||
-      (std::abs(factor.hi) < 0x1p-900 && !total.is_zero())) {
+  // A total that cancels or overflows, or is next to nothing, as it may with a
+  // z-loss; factors that are huge.
+  if (!(total.error <= total.size() * kTotalError) ||
+      !std::isfinite(factor.hi) ||
+      (std::abs(factor.hi) < 0x1p-900 && !total.is_zero()) ||
+      decider.RaisesGradient()) {
     for (int64_t i = 0; i < task.classes; ++i) {
       StoreElement(task.gradient_type, decider.Gradient(i), task.gradient, i);
     }
@@ -151,17 +154,6 @@ HWY_INLINE void WriteFloat64Probabilities(const RowTask& task,
   if (task.label == kNoLabel) return;
   StoreElement(task.type, decider.Probability(task.label), task.probabilities,
                task.label);
-}
-
-// REQUIRES: a label.
-HWY_INLINE double Float64Loss(const RowTask& task, Decider& decider) {
-  if (task.row_weight == 0.0) return 0.0;
-  if ((std::isinf(task.Logit(task.label)) &&
-       TargetWeight(task, task.label).hi != 0.0) ||
-      decider.has_infinite_distance()) {
-    return std::numeric_limits<double>::infinity();
-  }
-  return decider.Loss();
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

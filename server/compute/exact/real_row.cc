@@ -72,15 +72,11 @@ BigFloat RealRow::ScaledLogit(int64_t i) const {
 
 BigFloat RealRow::TargetTimesClasses(int64_t i) const {
   const RowTargets& targets = task_.targets;
-  double t = i == task_.label ? 1.0 : 0.0;
-  if (targets.probabilities != nullptr) {
-    t = LoadElement(targets.type, targets.probabilities, i);
-  }
   const BigFloat smoothing(targets.smoothing);
   const BigFloat kept = BigFloat(1.0) - smoothing;
   const BigFloat classes(static_cast<double>(task_.classes));
   return BigFloat(targets.class_weight(i)) *
-         (kept * BigFloat(t) * classes + smoothing);
+         (kept * BigFloat(task_.Target(i)) * classes + smoothing);
 }
 
 const BigFloat& RealRow::AllTargetsTimesClasses() {

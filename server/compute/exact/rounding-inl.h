@@ -8,6 +8,7 @@
 #define LOSSD_SERVER_COMPUTE_EXACT_ROUNDING_INL_H_
 #endif
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -48,13 +49,16 @@ HWY_INLINE std::optional<double> IfSame(double low, double high) {
 }
 
 // `x` as a number of `type`, where its bound leaves no doubt which (Ziv's
-// rounding test); as float64 where it leaves 1/4 ulp.
+// rounding test); as float64 where it leaves 1/4 ulp,
+// or the smallest subnormal number.
 HWY_INLINE std::optional<double> RoundIfCertain(ElementType type,
                                                 ApproxPair x) {
   if (x.error == 0.0 && x.value.hi == 0.0) return 0.0;
   if (!std::isfinite(x.error)) return std::nullopt;  // says nothing
   if (type == ElementType::kFloat64) {
-    if (x.error <= x.size() * 0x1p-55) return x.value.hi + x.value.lo;
+    if (x.error <= std::max(x.size() * 0x1p-55, 0x1p-1074)) {
+      return x.value.hi + x.value.lo;
+    }
     return std::nullopt;
   }
   return IfSame(RoundTo(type, x.value + Pair{-x.error, 0.0}),

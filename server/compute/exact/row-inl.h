@@ -52,6 +52,36 @@ HWY_NOINLINE void NonFiniteRow(const RowTask& task, RowResult& result) {
   result.prediction = PredictionOfNonFiniteRow(task);
 }
 
+// The loss in both forms. REQUIRES: a label.
+HWY_INLINE void DecideLoss(Decider& decider, RowResult& result) {
+  if (decider.has_infinite_loss()) {
+    result.loss = result.rounded_loss = std::numeric_limits<double>::infinity();
+    return;
+  }
+  result.loss = decider.WideLoss();
+  result.rounded_loss = decider.Loss();
+}
+
+// A row so far from 0 that float64 has no offset near its scaled maximum:
+// next to that all other logits are -inf, and each result is decided.
+template <typename T>
+HWY_NOINLINE void FarRow(const RowTask& task, double max, RowScratch& scratch,
+                         RowResult& result) {
+  result.finite = true;
+  Decider decider(task, max, scratch);
+  for (int64_t i = 0; task.gradient != nullptr && i < task.classes; ++i) {
+    StoreElement(task.gradient_type,
+                 task.has_gradient() ? decider.Gradient(i) : 0.0, task.gradient,
+                 i);
+  }
+  for (int64_t i = 0; task.probabilities != nullptr && i < task.classes; ++i) {
+    StoreElement(task.type, decider.Probability(i), task.probabilities, i);
+  }
+  if (task.wants_log_sum_exp) result.log_sum_exp = decider.LogSumExp();
+  if (task.label != kNoLabel) DecideLoss(decider, result);
+  SetPrediction<T>(task, max, result);
+}
+
 // Fills `result`, as it was constructed, for one row of float32, float16 or
 // bfloat16 logits: correctly rounded.
 template <typename T>
@@ -61,7 +91,11 @@ HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, T,
     RowScratch::Room(scratch.exps, task.classes + kChunk);
   }
   FastRow row;
-  if (!RunFast<T>(task, scratch, row)) return NonFiniteRow<T>(task, result);
+  if (HWY_UNLIKELY(!RunFast<T>(task, scratch, row))) {
+    const Maximum max = MaximumOfRow<T>(task);
+    if (max.in_range) return FarRow<T>(task, max.value, scratch, result);
+    return NonFiniteRow<T>(task, result);
+  }
   result.finite = true;
   FastResults<T> results(task, row, scratch);
   // The gradient first: its stores do not wait for the logarithm's long chain.
@@ -90,10 +124,7 @@ HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, double,
     }
   }
   if (task.wants_log_sum_exp) result.log_sum_exp = decider.LogSumExp();
-  if (task.label != kNoLabel) {
-    result.loss = Float64Loss(task, decider);
-    result.rounded_loss = result.loss;
-  }
+  if (task.label != kNoLabel) DecideLoss(decider, result);
   SetPrediction<double>(task, max.value, result);
 }
 

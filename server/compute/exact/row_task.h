@@ -33,6 +33,12 @@ struct RowTargets {
   }
   // Whether q is 1 at the label, and 0 elsewhere.
   bool is_label() const { return one_hot() && class_weights == nullptr; }
+  // Whether a q that is not 0 may be subnormal, or 0 in float64: weights are at
+  // least 2^-100, and there are at most 2^40 classes.
+  bool may_underflow() const {
+    if (smoothing != 0.0) return smoothing < 0x1p-800;
+    return probabilities != nullptr && type == ElementType::kFloat64;
+  }
   double class_weight(int64_t i) const {
     return class_weights == nullptr ? 1.0 : class_weights[i];
   }
@@ -74,6 +80,16 @@ struct RowTask {
 
   LOSSD_ALWAYS_INLINE double Logit(int64_t i) const {
     return LoadElement(type, logits, i);
+  }
+  // t_i.
+  double Target(int64_t i) const {
+    if (targets.probabilities == nullptr) return i == label ? 1.0 : 0.0;
+    return LoadElement(targets.type, targets.probabilities, i);
+  }
+  // Whether q_i is not 0, also where float64 takes it for that.
+  bool HasTarget(int64_t i) const {
+    return targets.class_weight(i) != 0.0 &&
+           (targets.smoothing != 0.0 || Target(i) != 0.0);
   }
   bool has_gradient() const {
     return row_weight != 0.0 && upstream != 0.0 && denominator != 0.0;

@@ -142,8 +142,9 @@ HWY_INLINE CarefulSums SumRowCarefully(const RowTask& task, double max,
 // maximum, whose exponentials are exactly 1, are counted apart, so that what
 // the others add is known to its own last bits, however small.
 struct ExactSums {
-  double count = 0.0;  // of j != label with z_j = max
-  Pair rest;           // sum of exp(x_j) over j != label with z_j < max
+  double count = 0.0;     // of j != label with z_j = max
+  Pair rest;              // sum of exp(x_j) over j != label with z_j < max
+  bool has_rest = false;  // one of these is above -inf
   bool label_is_max = false;
   Pair label;  // exp(x_label); 0 without a label
 
@@ -178,7 +179,8 @@ HWY_INLINE ExactSums SumExactly(const RowTask& task, double max) {
       result.label = e;
     } else if (logit == max) {
       result.count += 1.0;
-    } else {
+    } else if (!std::isinf(logit)) {
+      result.has_rest = true;
       result.rest = result.rest + e;
     }
   }

@@ -19,19 +19,34 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
-// q_i to a relative error under 2^-99.
+// q_i to a relative error under 2^-99, unless it underflows.
 HWY_INLINE Pair TargetWeight(const RowTask& task, int64_t i) {
   const RowTargets& targets = task.targets;
-  double t = i == task.label ? 1.0 : 0.0;
-  if (targets.probabilities != nullptr) {
-    t = LoadElement(targets.type, targets.probabilities, i);
-  }
-  Pair q = TwoSum(1.0, -targets.smoothing) * Pair{t, 0.0};
+  Pair q = TwoSum(1.0, -targets.smoothing) * Pair{task.Target(i), 0.0};
   if (targets.smoothing != 0.0) {
     q = q + Pair{targets.smoothing, 0.0} /
                 Pair{static_cast<double>(task.classes), 0.0};
   }
   return q * Pair{targets.class_weight(i), 0.0};
+}
+
+// Whether a class has a target that float64 may take for 0, or has to few bits.
+HWY_NOINLINE bool HasTinyTarget(const RowTask& task) {
+  if (!task.targets.may_underflow()) return false;
+  for (int64_t i = 0; i < task.classes; ++i) {
+    if (TargetWeight(task, i).hi < 0x1p-900 && task.HasTarget(i)) return true;
+  }
+  return false;
+}
+
+// Whether a class has a target and a logit of -inf: the sums below may miss it
+// where the target underflows.
+HWY_NOINLINE bool HasImpossibleTinyTarget(const RowTask& task) {
+  if (!task.targets.may_underflow()) return false;
+  for (int64_t i = 0; i < task.classes; ++i) {
+    if (std::isinf(task.Logit(i)) && task.HasTarget(i)) return true;
+  }
+  return false;
 }
 
 // a * b + c to about 2^-103 of the larger term; REQUIRES: no term is negative.
