@@ -22,6 +22,13 @@ inline void Pause() {
 #endif
 }
 
+// Waits while `waits()`, but no longer than kLookout.
+template <typename Waits>
+void LookOut(const Waits& waits) {
+  const auto end = std::chrono::steady_clock::now() + kLookout;
+  while (waits() && std::chrono::steady_clock::now() < end) Pause();
+}
+
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
@@ -72,6 +79,8 @@ void ThreadPool::ForEachBlock(int64_t blocks,
   }
   for (int64_t i = 0; i < to_wake; ++i) work_arrived_.notify_one();
   for (int64_t block; (block = loop.next.fetch_add(1)) < blocks;) body(block);
+  // Who helps is mostly about to finish a block.
+  LookOut([&] { return loop.helpers.load() != 0; });
   std::unique_lock<std::mutex> lock(mutex_);
   loops_.erase(std::find(loops_.begin(), loops_.end(), &loop));
   loop.helpers_left.wait(lock, [&] { return loop.helpers == 0; });
@@ -109,10 +118,7 @@ void ThreadPool::Wait(bool has_helped, std::unique_lock<std::mutex>& lock) {
   ++lookouts_;
   const int64_t seen = arrivals_.load();
   lock.unlock();
-  const auto end = std::chrono::steady_clock::now() + kLookout;
-  while (arrivals_.load() == seen && std::chrono::steady_clock::now() < end) {
-    Pause();
-  }
+  LookOut([&] { return arrivals_.load() == seen; });
   lock.lock();
   --lookouts_;
   called_out_ = std::max(0, called_out_ - 1);

@@ -55,7 +55,7 @@ class ThreadPool {
     const int64_t blocks;
     const absl::FunctionRef<void(int64_t)> body;
     std::atomic<int64_t> next{0};
-    int helpers = 0;
+    std::atomic<int> helpers{0};  // to look at without the lock
     std::condition_variable helpers_left;
   };
 
