@@ -106,7 +106,7 @@ absl::Status CheckSoftmaxCrossEntropy(const SoftmaxCrossEntropy& spec,
     }
   }
   if (spec.ignore_index &&
-      std::holds_alternative<Probabilities>(batch.labels)) {
+      std::holds_alternative<FloatTargets>(batch.labels)) {
     return MakeError(absl::StatusCode::kInvalidArgument,
                      absl::StrCat("ignore_index = ", *spec.ignore_index,
                                   ", want none: it is for class indices and "
@@ -192,7 +192,7 @@ absl::Status NonFiniteError(const SoftmaxCrossEntropy& spec, const Batch& batch,
 
 absl::Status TargetError(const Batch& batch, const RowSource& targets,
                          int64_t row) {
-  const ElementType type = std::get<Probabilities>(batch.labels).type;
+  const ElementType type = std::get<FloatTargets>(batch.labels).type;
   std::vector<std::byte> scratch;
   const std::byte* const bytes = targets.Row(row, scratch);
   int64_t i = 0;

@@ -114,7 +114,7 @@ absl::StatusOr<LossSummary> Compute(const SoftmaxCrossEntropy& spec,
   };
   const RowSource logits(batch.logits, row_bytes(batch.logits_type));
   std::optional<RowSource> targets;
-  if (const auto* t = std::get_if<Probabilities>(&batch.labels)) {
+  if (const auto* t = std::get_if<FloatTargets>(&batch.labels)) {
     targets.emplace(t->data, row_bytes(t->type));
   }
   const SoftmaxCrossEntropyJob job = {

@@ -48,10 +48,11 @@ class ClassIndices {
   int64_t size_ = 0;
 };
 
-// Targets that are probabilities, at any alignment; a row need not add up to 1.
-struct Probabilities {
+// A target for each logit, at any alignment; for softmax cross-entropy
+// probabilities, of which a row need not add up to 1.
+struct FloatTargets {
   ElementType type = ElementType::kFloat32;
-  Pieces data;  // [rows * classes], each in [0, 2^100]
+  Pieces data;  // [rows * classes], in the loss's range
 };
 
 // The range of factors: within it no product of them leaves float64's.
@@ -65,7 +66,7 @@ struct Batch {
   ElementType logits_type = ElementType::kFloat32;
   Pieces logits;  // [rows * classes]
   // Indices: [rows], each in [0, classes) or the ignore_index.
-  std::variant<ClassIndices, Probabilities> labels;
+  std::variant<ClassIndices, FloatTargets> labels;
   // Multiply the rows' losses; [rows], each 0 or in the range of factors.
   // Empty: 1.
   absl::Span<const double> row_weights;
@@ -110,10 +111,12 @@ struct LossOutputs {
   absl::Span<std::byte> gradient;       // [rows * classes] of gradient_type
   absl::Span<std::byte> probabilities;  // [rows * classes] of the logits' type;
                                         // ignored rows' too
-  absl::Span<std::byte> row_losses;     // [rows] of the logits' type
-  absl::Span<std::byte> log_sum_exp;    // [rows] of the logits' type; ignored
-                                        // rows' too
-  absl::Span<std::byte> predictions;    // [rows] int64, lowest index on ties
+  absl::Span<std::byte> log_probabilities;  // [rows * classes] of the logits'
+                                            // type; ignored rows' too
+  absl::Span<std::byte> row_losses;         // [rows] of the logits' type
+  absl::Span<std::byte> log_sum_exp;  // [rows] of the logits' type; ignored
+                                      // rows' too
+  absl::Span<std::byte> predictions;  // [rows] int64, lowest index on ties
   // The logits' type, or float16, bfloat16 or float32 for each of these.
   std::optional<ElementType> gradient_type;
 };

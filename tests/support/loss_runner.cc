@@ -47,7 +47,7 @@ class Inputs {
                               static_cast<int64_t>(batch.labels.size()));
     if (!settings.target_probabilities.empty()) {
       batch_.labels =
-          compute::Probabilities{settings.target_type, targets_.pieces()};
+          compute::FloatTargets{settings.target_type, targets_.pieces()};
     }
     batch_.row_weights = row_weights_;
     batch_.upstream_gradient = upstream_;

@@ -66,7 +66,7 @@ bool SetTargets(const SoftmaxCrossEntropyJob& job, int64_t row,
     task.label = job.loss->ignore_index == label ? kNoLabel : label;
     return true;
   }
-  task.targets.type = std::get<Probabilities>(job.batch->labels).type;
+  task.targets.type = std::get<FloatTargets>(job.batch->labels).type;
   task.targets.probabilities = job.targets->Row(row, scratch.gathered_targets);
   return WithElementType(task.targets.type, [&](auto zero) {
     using Target = decltype(zero);

@@ -72,7 +72,7 @@ void Run(benchmark::State& state, const Variant& variant, const Shape& shape,
       compute::ClassIndices::Type::kInt64,
       reinterpret_cast<const std::byte*>(labels.data()), shape.rows);
   if (variant.has_probabilities) {
-    batch.labels = compute::Probabilities{ElementType::kFloat32,
+    batch.labels = compute::FloatTargets{ElementType::kFloat32,
                                           {&probabilities_piece, 1}};
   }
   compute::SoftmaxCrossEntropy loss;
