@@ -38,6 +38,7 @@ struct EngineRow {
 struct EngineResults {
   std::vector<double> gradient;
   std::vector<double> probabilities;
+  std::vector<double> log_probabilities;
   compute::RowResult row;
 };
 
@@ -73,8 +74,11 @@ EngineResults RunEngine(const EngineRow& row, compute::RowScratch& scratch) {
   compute::RowTask task = TaskOf(row, logits);
   std::vector<double> gradient(logits.size());  // room for any type
   std::vector<T> probabilities(logits.size());
+  std::vector<T> log_probabilities(logits.size());
   task.gradient = reinterpret_cast<std::byte*>(gradient.data());
   task.probabilities = reinterpret_cast<std::byte*>(probabilities.data());
+  task.log_probabilities =
+      reinterpret_cast<std::byte*>(log_probabilities.data());
   task.wants_log_sum_exp = task.wants_row_loss = task.wants_prediction = true;
   EngineResults results;
   engine::ComputeRow(task, scratch, T(), results.row);
@@ -83,6 +87,7 @@ EngineResults RunEngine(const EngineRow& row, compute::RowScratch& scratch) {
         compute::LoadElement(task.gradient_type, task.gradient, i));
   }
   results.probabilities = Wide(probabilities);
+  results.log_probabilities = Wide(log_probabilities);
   return results;
 }
 
@@ -126,6 +131,8 @@ void ExpectAsTheOracle(const EngineRow& row, compute::RowScratch& scratch) {
     const auto c = static_cast<int64_t>(i);
     expect(gradient_type, got.gradient[i], want.gradient[i], "gradient", c);
     expect(kType, got.probabilities[i], want.probabilities[i], "p", c);
+    expect(kType, got.log_probabilities[i], want.log_probabilities[i], "ln p",
+           c);
   }
   expect(kType, got.row.rounded_loss, want.loss, "loss", -1);
   expect(kType, got.row.log_sum_exp, want.log_sum_exp, "log_sum_exp", -1);

@@ -125,6 +125,9 @@ TYPED_TEST(LayoutTest, EachSetOfOutputsHasTheSameBits) {
         if (!(settings.outputs & kLogSumExp)) want.log_sum_exp.clear();
         if (!(settings.outputs & kPredictions)) want.predictions.clear();
         if (!(settings.outputs & kProbabilities)) want.probabilities.clear();
+        if (!(settings.outputs & kLogProbabilities)) {
+          want.log_probabilities.clear();
+        }
         EXPECT_TRUE(SameBits(MustRunLoss(batch, settings), want))
             << classes << " classes, outputs " << settings.outputs;
       }

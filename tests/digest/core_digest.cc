@@ -95,6 +95,7 @@ void AddResults(const LossRun<T>& run, Digest& digest) {
   digest.Add(run.gradient);
   digest.Add(run.gradient_wide);
   digest.Add(run.probabilities);
+  digest.Add(run.log_probabilities);
   digest.Add(run.row_losses);
   digest.Add(run.log_sum_exp);
   digest.Add(run.predictions);
@@ -208,7 +209,7 @@ void DigestOutputs() {
   int64_t seed = 3000;
   for (int64_t classes : {1, 10, 17, 64, 1000, 4097}) {
     for (unsigned outputs : {0u, kGradient, kRowLosses, kLogSumExp,
-                             kPredictions, kProbabilities}) {
+                             kPredictions, kProbabilities, kLogProbabilities}) {
       for (bool plain : {true, false}) {
         ++seed;
         RunSettings settings =

@@ -187,6 +187,8 @@ class Comparison {
                  want.gradient[c], c, report.gradient);
       errors.Add(kType, Wide(run_.probabilities[i]), want.probabilities[c], c,
                  report.probabilities);
+      errors.Add(kType, Wide(run_.log_probabilities[i]),
+                 want.log_probabilities[c], c, report.log_probabilities);
     }
   }
 
@@ -232,6 +234,8 @@ void ExpectAccurate(const std::string& title, const AccuracyReport& report,
                     double max_ulps) {
   ExpectErrorsWithin(title, "gradient", report.gradient, max_ulps);
   ExpectErrorsWithin(title, "probabilities", report.probabilities, max_ulps);
+  ExpectErrorsWithin(title, "log_probabilities", report.log_probabilities,
+                     max_ulps);
   ExpectErrorsWithin(title, "row_losses", report.row_losses, max_ulps);
   ExpectErrorsWithin(title, "log_sum_exp", report.log_sum_exp, max_ulps);
   EXPECT_LE(report.worst_relative_loss, 0x1p-40) << title;

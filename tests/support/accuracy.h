@@ -21,6 +21,7 @@ struct Errors {
 struct AccuracyReport {
   Errors gradient;  // in ulps of the gradient's own type
   Errors probabilities;
+  Errors log_probabilities;
   Errors row_losses;
   Errors log_sum_exp;
   double worst_relative_loss = 0;     // of the scalar loss

@@ -62,6 +62,7 @@ LossRun<T> RunInParts(const TestBatch<T>& batch, const RunSettings& settings,
     Prepend(run.gradient, whole.gradient);
     Prepend(run.gradient_wide, whole.gradient_wide);
     Prepend(run.probabilities, whole.probabilities);
+    Prepend(run.log_probabilities, whole.log_probabilities);
     Prepend(run.row_losses, whole.row_losses);
     Prepend(run.log_sum_exp, whole.log_sum_exp);
     Prepend(run.predictions, whole.predictions);

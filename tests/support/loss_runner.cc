@@ -79,6 +79,7 @@ class Outputs {
         rows_(batch.rows),
         gradient_(Bytes(kGradient, batch.classes * GradientElement())),
         probabilities_(Bytes(kProbabilities, batch.classes * sizeof(T))),
+        log_probabilities_(Bytes(kLogProbabilities, batch.classes * sizeof(T))),
         row_losses_(Bytes(kRowLosses, sizeof(T))),
         log_sum_exp_(Bytes(kLogSumExp, sizeof(T))),
         predictions_(Bytes(kPredictions, sizeof(int64_t))) {}
@@ -87,6 +88,7 @@ class Outputs {
     compute::LossOutputs views;
     views.gradient = gradient_.span();
     views.probabilities = probabilities_.span();
+    views.log_probabilities = log_probabilities_.span();
     views.row_losses = row_losses_.span();
     views.log_sum_exp = log_sum_exp_.span();
     views.predictions = predictions_.span();
@@ -97,6 +99,7 @@ class Outputs {
   void ExpectGuardsUntouched() const {
     EXPECT_TRUE(gradient_.GuardsAreUntouched());
     EXPECT_TRUE(probabilities_.GuardsAreUntouched());
+    EXPECT_TRUE(log_probabilities_.GuardsAreUntouched());
     EXPECT_TRUE(row_losses_.GuardsAreUntouched());
     EXPECT_TRUE(log_sum_exp_.GuardsAreUntouched());
     EXPECT_TRUE(predictions_.GuardsAreUntouched());
@@ -114,6 +117,7 @@ class Outputs {
       run.gradient = gradient_.template Read<T>();
     }
     run.probabilities = probabilities_.template Read<T>();
+    run.log_probabilities = log_probabilities_.template Read<T>();
     run.row_losses = row_losses_.template Read<T>();
     run.log_sum_exp = log_sum_exp_.template Read<T>();
     run.predictions = predictions_.template Read<int64_t>();
@@ -134,6 +138,7 @@ class Outputs {
   const size_t rows_;
   GuardedBytes gradient_;
   GuardedBytes probabilities_;
+  GuardedBytes log_probabilities_;
   GuardedBytes row_losses_;
   GuardedBytes log_sum_exp_;
   GuardedBytes predictions_;
@@ -184,6 +189,7 @@ LossRun<T> MustRunLoss(const TestBatch<T>& batch, const RunSettings& settings) {
     blank.gradient.resize(batch.logits.size());
   }
   blank.probabilities.resize(batch.logits.size());
+  blank.log_probabilities.resize(batch.logits.size());
   blank.row_losses.resize(batch.rows);
   blank.log_sum_exp.resize(batch.rows);
   blank.predictions.resize(batch.rows);
@@ -229,6 +235,9 @@ template <typename T>
   }
   if (auto same = SameBits(a.probabilities, b.probabilities); !same) {
     return same << " of probabilities";
+  }
+  if (auto same = SameBits(a.log_probabilities, b.log_probabilities); !same) {
+    return same << " of log_probabilities";
   }
   if (auto same = SameBits(a.row_losses, b.row_losses); !same) {
     return same << " of row_losses";

@@ -36,7 +36,8 @@ inline constexpr unsigned kRowLosses = 2;
 inline constexpr unsigned kLogSumExp = 4;
 inline constexpr unsigned kPredictions = 8;
 inline constexpr unsigned kProbabilities = 16;
-inline constexpr unsigned kAllOutputs = 31;
+inline constexpr unsigned kLogProbabilities = 32;
+inline constexpr unsigned kAllOutputs = 63;
 
 struct RunSettings {
   compute::SoftmaxCrossEntropy loss;
@@ -70,6 +71,7 @@ struct LossRun {
   std::vector<T> gradient;            // empty with a gradient_type
   std::vector<double> gradient_wide;  // with a gradient_type, widened
   std::vector<T> probabilities;
+  std::vector<T> log_probabilities;
   std::vector<T> row_losses;
   std::vector<T> log_sum_exp;
   std::vector<int64_t> predictions;

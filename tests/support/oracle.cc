@@ -70,7 +70,7 @@ bool IsUndefined(absl::Span<const double> logits) {
 ExactRow UndefinedRow(size_t classes) {
   const ExactReal nan(64);
   const std::vector<ExactReal> nans(classes, nan);
-  return {nan, nan, nans, nans};
+  return {nan, nan, nans, nans, nans};
 }
 
 bool IsZero(const ExactReal& value) { return mpfr_zero_p(value.get()) != 0; }
@@ -168,8 +168,10 @@ ExactRow OracleRow(absl::Span<const double> logits, const RowTarget& target,
 
   std::vector<ExactReal> q =
       TargetWeights(target, options, logits.size(), precision);
-  std::vector<ExactReal> p;  // at first exp(a_c - m)
+  std::vector<ExactReal> p;      // at first exp(a_c - m)
+  std::vector<ExactReal> log_p;  // at first a_c - m
   p.reserve(logits.size());
+  log_p.reserve(logits.size());
   ExactReal rest = real(0);         // R
   ExactReal all_targets = real(0);  // Q
   ExactReal distances = real(0);    // sum of q_c (m - a_c)
@@ -177,6 +179,7 @@ ExactRow OracleRow(absl::Span<const double> logits, const RowTarget& target,
     const ExactReal distance =
         scale * (real(logits[largest]) - real(logits[c]));
     p.push_back(Exponential(distance));
+    log_p.push_back(real(0) - distance);
     if (c != largest) rest = rest + p[c];
     if (IsZero(q[c])) continue;
     all_targets = all_targets + q[c];
@@ -202,10 +205,11 @@ ExactRow OracleRow(absl::Span<const double> logits, const RowTarget& target,
   const ExactReal factor = GradientFactor(options, factors, precision);
   for (size_t c = 0; c < logits.size(); ++c) {
     p[c] = p[c] / exp_sum;
+    log_p[c] = log_p[c] - log_sum;
     const ExactReal size = total_size * p[c] + q[c];
     q[c] = Snapped(factor * (total * p[c] - q[c]), factor * size);
   }
-  return {loss, lse, std::move(q), std::move(p)};
+  return {loss, lse, std::move(q), std::move(p), std::move(log_p)};
 }
 
 ExactRow OracleRow(absl::Span<const double> logits, int64_t label,

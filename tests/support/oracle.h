@@ -17,8 +17,9 @@ namespace lossd::testing {
 struct ExactRow {
   ExactReal loss;
   ExactReal log_sum_exp;
-  std::vector<ExactReal> gradient;       // [classes]
-  std::vector<ExactReal> probabilities;  // [classes]
+  std::vector<ExactReal> gradient;           // [classes]
+  std::vector<ExactReal> probabilities;      // [classes]
+  std::vector<ExactReal> log_probabilities;  // [classes], a_c - lse
 };
 
 // The label, or the classes' probabilities.

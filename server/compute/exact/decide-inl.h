@@ -81,6 +81,14 @@ class Decider {
         [&](RealRow& row) { return row.Probability(i, task_.type); });
   }
 
+  double LogProbability(int64_t i) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (std::isinf(task_.Logit(i))) return task_.Logit(i);
+    return Decide(
+        task_.type, false, [&](Way way) { return LogShareBy(way, i); },
+        [&](RealRow& row) { return row.LogProbability(i, task_.type); });
+  }
+
   double LogSumExp() {
     return Decide(
         task_.type, false, [&](Way way) { return LogSumExpBy(way); },
@@ -229,6 +237,11 @@ class Decider {
 
   // ln of the sum of exp(scale (z_j - max)), never negative.
   ApproxPair LogSumBy(Way way) {
+    std::optional<ApproxPair>& log_sum = log_sums_[way == Way::kExact];
+    if (!log_sum) log_sum = TakeLogSumBy(way);
+    return *log_sum;
+  }
+  ApproxPair TakeLogSumBy(Way way) {
     if (way == Way::kExact) {
       ApproxPair ln = Within(ExactLog1p(exact().all_but_one()), kLogError);
       if (MayHaveLostRest()) ln.error += 0x1p-1060;
@@ -251,6 +264,11 @@ class Decider {
   }
   ApproxPair LogSumExpBy(Way way) {
     return Exactly(max_) * Exactly(task_.scale) + LogSumBy(way);
+  }
+
+  ApproxPair LogShareBy(Way way, int64_t i) {
+    const ApproxPair below = {TwoSum(task_.Logit(i), -max_), 0.0};
+    return below * Exactly(task_.scale) - LogSumBy(way);
   }
 
   ApproxPair TargetOfLabel() {
@@ -317,6 +335,7 @@ class Decider {
   const double max_;
   RowScratch& scratch_;
   std::mutex mutex_;
+  std::optional<ApproxPair> log_sums_[2];  // careful, exact
   std::optional<Last> last_;
   std::optional<bool> has_tiny_target_;
   std::optional<bool> raises_gradient_;

@@ -118,6 +118,35 @@ class ScaledMinusConstant {
   double error_;
 };
 
+// Elements x_i - log_sum, x_i to a relative error; -inf where x_i is.
+class LogShares {
+ public:
+  HWY_INLINE LogShares(const double* x, Approx log_sum, double x_error)
+      : x_(x), log_sum_(log_sum), x_error_(x_error + 0x1p-51) {}
+
+  HWY_INLINE VecD Value(int64_t i) const {
+    const Doubles d;
+    return hn::Sub(hn::LoadU(d, x_ + i), hn::Set(d, log_sum_.value));
+  }
+  HWY_INLINE VecD Error(int64_t i, VecD least) const {
+    const Doubles d;
+    const VecD fixed =
+        hn::Add(hn::Set(d, log_sum_.error + log_sum_.size() * 0x1p-51), least);
+    return FusedMulAdd(hn::Abs(hn::LoadU(d, x_ + i)), hn::Set(d, x_error_),
+                       fixed);
+  }
+  HWY_INLINE Approx At(int64_t i) const {
+    return {x_[i] - log_sum_.value, std::abs(x_[i]) * x_error_ +
+                                        log_sum_.error +
+                                        log_sum_.size() * 0x1p-51};
+  }
+
+ private:
+  const double* x_;
+  Approx log_sum_;
+  double x_error_;
+};
+
 }  // namespace lossd::compute::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -85,6 +85,35 @@ class FastResults {
         task_.probabilities, task_.label);
   }
 
+  // Fills the scratch with x_i, so the last of what is for each class.
+  HWY_NOINLINE void WriteLogProbabilities() {
+    double* const x = scratch_.exps.data();
+    const Doubles d;
+    const VecD scale = hn::Set(d, task_.scale);
+    const VecD minus_offset = hn::Set(d, 0.0 - row_.offset);
+    const T* const z = reinterpret_cast<const T*>(task_.logits);
+    ForEachSpan(task_, [&](int64_t begin, int64_t end) HWY_ATTR {
+      ForEachChunk(z, begin, end, [&](int64_t i, const T* p) HWY_ATTR {
+        for (int64_t v = 0; v < kVectors; ++v) {
+          const VecD logits = LoadAsDouble(p + v * kLanes);
+          hn::StoreU(FusedMulAdd(logits, scale, minus_offset), d,
+                     x + i + v * kLanes);
+        }
+      });
+    });
+    const auto decide = [this](int64_t i) {
+      return decider_.LogProbability(i);
+    };
+    WriteIntervals(task_, task_.type, LogShares(x, ApproxLogSum(), 0x1p-53),
+                   decide, task_.log_probabilities);
+    if (task_.label == kNoLabel) return;
+    const Approx loss = LabelLoss();
+    const auto rounded = RoundIfCertain<T>(Approx{-loss.value, loss.error});
+    StoreElement(FromDouble<T>(rounded ? *rounded
+                                       : decider_.LogProbability(task_.label)),
+                 task_.log_probabilities, task_.label);
+  }
+
  private:
   HWY_INLINE static Approx Exact(double value) { return {value, 0.0}; }
   HWY_INLINE static Approx Known(double value, double relative_error) {

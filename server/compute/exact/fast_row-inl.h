@@ -76,6 +76,7 @@ HWY_INLINE double OffsetFrom(const RowTask& task) {
 template <bool kPlain, typename T>
 HWY_INLINE void TryFast(const RowTask& task, double offset, RowScratch& scratch,
                         FastRow& row) {
+  // Log-probabilities need no exponentials, but room where these are.
   const bool keeps = task.gradient != nullptr || task.probabilities != nullptr;
   const FastSums sums =
       keeps ? SumRowFast<true, kPlain, T>(task, offset, scratch)

@@ -306,6 +306,12 @@ double RealRow::Probability(int64_t i, ElementType type) {
   return Round(Share{i, one, one, one, BigFloat(), BigFloat()}, type);
 }
 
+double RealRow::LogProbability(int64_t i, ElementType type) {
+  const BigFloat one(1.0);
+  return Round(Logarithm{ScaledLogit(i) - scaled_max_, -one, BigFloat(), one},
+               type);
+}
+
 double RealRow::LogSumExp(ElementType type) {
   const BigFloat one(1.0);
   return Round(Logarithm{scaled_max_, one, BigFloat(), one}, type);

@@ -30,6 +30,7 @@ class RealRow {
   // Each rounded once to `type`, ties to even; for float64 within 0.51 ulp.
   double Gradient(int64_t i, ElementType type);
   double Probability(int64_t i, ElementType type);
+  double LogProbability(int64_t i, ElementType type);
   double LogSumExp(ElementType type);
   // REQUIRES: the loss is finite.
   double Loss(ElementType type);

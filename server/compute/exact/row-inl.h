@@ -49,6 +49,9 @@ HWY_NOINLINE void NonFiniteRow(const RowTask& task, RowResult& result) {
   if (task.probabilities != nullptr) {
     FillWithNan(task.type, task.classes, task.probabilities);
   }
+  if (task.log_probabilities != nullptr) {
+    FillWithNan(task.type, task.classes, task.log_probabilities);
+  }
   result.prediction = PredictionOfNonFiniteRow(task);
 }
 
@@ -60,6 +63,14 @@ HWY_INLINE void DecideLoss(Decider& decider, RowResult& result) {
   }
   result.loss = decider.WideLoss();
   result.rounded_loss = decider.Loss();
+}
+
+HWY_NOINLINE void DecideLogProbabilities(const RowTask& task,
+                                         Decider& decider) {
+  for (int64_t i = 0; i < task.classes; ++i) {
+    StoreElement(task.type, decider.LogProbability(i), task.log_probabilities,
+                 i);
+  }
 }
 
 // A row so far from 0 that float64 has no offset near its scaled maximum:
@@ -77,6 +88,7 @@ HWY_NOINLINE void FarRow(const RowTask& task, double max, RowScratch& scratch,
   for (int64_t i = 0; task.probabilities != nullptr && i < task.classes; ++i) {
     StoreElement(task.type, decider.Probability(i), task.probabilities, i);
   }
+  if (task.log_probabilities != nullptr) DecideLogProbabilities(task, decider);
   if (task.wants_log_sum_exp) result.log_sum_exp = decider.LogSumExp();
   if (task.label != kNoLabel) DecideLoss(decider, result);
   SetPrediction<T>(task, max, result);
@@ -87,7 +99,7 @@ HWY_NOINLINE void FarRow(const RowTask& task, double max, RowScratch& scratch,
 template <typename T>
 HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, T,
                            RowResult& result) {
-  if (task.gradient != nullptr || task.probabilities != nullptr) {
+  if (task.has_elements()) {
     RowScratch::Room(scratch.exps, task.classes + kChunk);
   }
   FastRow row;
@@ -104,6 +116,7 @@ HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, T,
   if (task.label != kNoLabel) results.SetLoss(result);
   SetPrediction<T>(task, row.largest, result);
   if (task.probabilities != nullptr) results.WriteProbabilities();
+  if (task.log_probabilities != nullptr) results.WriteLogProbabilities();
 }
 
 // The same for one row of float64 logits: careful throughout, within 1 ulp.
@@ -123,6 +136,7 @@ HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, double,
       WriteFloat64Probabilities(task, scratch, decider);
     }
   }
+  if (task.log_probabilities != nullptr) DecideLogProbabilities(task, decider);
   if (task.wants_log_sum_exp) result.log_sum_exp = decider.LogSumExp();
   if (task.label != kNoLabel) DecideLoss(decider, result);
   SetPrediction<double>(task, max.value, result);

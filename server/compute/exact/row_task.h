@@ -67,6 +67,7 @@ struct RowTask {
   ElementType gradient_type = ElementType::kFloat32;
   std::byte* gradient = nullptr;       // [classes]; null: not wanted
   std::byte* probabilities = nullptr;  // [classes] of `type`; null: not wanted
+  std::byte* log_probabilities = nullptr;  // the same
   // Whether gradients go past the caches, where they can; REQUIRES: aligned as
   // their elements, not float64.
   bool streams_gradient = false;
@@ -90,6 +91,11 @@ struct RowTask {
   bool HasTarget(int64_t i) const {
     return targets.class_weight(i) != 0.0 &&
            (targets.smoothing != 0.0 || Target(i) != 0.0);
+  }
+  // Whether anything is wanted for each class.
+  bool has_elements() const {
+    return gradient != nullptr || probabilities != nullptr ||
+           log_probabilities != nullptr;
   }
   bool has_gradient() const {
     return row_weight != 0.0 && upstream != 0.0 && denominator != 0.0;

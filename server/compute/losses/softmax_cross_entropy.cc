@@ -89,6 +89,7 @@ void SetRow(const SoftmaxCrossEntropyJob& job, int64_t row, RowTask& task) {
   };
   task.gradient = slice(job.outputs->gradient, task.gradient_type);
   task.probabilities = slice(job.outputs->probabilities, task.type);
+  task.log_probabilities = slice(job.outputs->log_probabilities, task.type);
   const Batch& batch = *job.batch;
   if (!batch.row_weights.empty()) task.row_weight = batch.row_weights[row];
   if (!batch.upstream_gradient.empty()) {
@@ -129,7 +130,7 @@ SoftmaxCrossEntropySums ComputeRows(const SoftmaxCrossEntropyJob& job,
     }
     RowResult result;
     if (!ignored || task.wants_log_sum_exp || task.wants_prediction ||
-        task.probabilities != nullptr) {
+        task.has_elements()) {
       task.logits = job.logits->Row(row, scratch.gathered);
       if (task.streams_gradient) {
         task.next_logits = NextLogits(job, row, first, last);
