@@ -18,21 +18,6 @@ namespace {
 constexpr double kMinDivisor = 1e-100;
 constexpr double kMaxDivisor = 1e100;
 
-constexpr double kMinLogitScale = 1e-6;
-constexpr double kMaxLogitScale = 1e6;
-
-bool IsFactor(double value) {
-  return value == 0.0 || (value >= kMinFactor && value <= kMaxFactor);
-}
-
-absl::Status OutOfRange(const char* field, double value, const char* want) {
-  return MakeError(absl::StatusCode::kInvalidArgument,
-                   absl::StrCat(field, " = ", value, ", want ", want),
-                   {"OPTION_OUT_OF_RANGE",
-                    field,
-                    {{"value", absl::StrCat(value)}, {"want", want}}});
-}
-
 absl::Status ElementOutOfRange(const char* field, int64_t i, double value,
                                const char* want) {
   return MakeError(
@@ -46,12 +31,11 @@ absl::Status ElementOutOfRange(const char* field, int64_t i, double value,
 }
 
 // Sums of products that are rounded once each.
-double WeightOfRow(const SoftmaxCrossEntropy& spec, const Batch& batch,
-                   int64_t row, int64_t label) {
-  double weight = 1.0;
-  if (!batch.row_weights.empty()) weight = batch.row_weights[row];
-  if (label >= 0 && !spec.class_weights.empty()) {
-    weight *= spec.class_weights[label];
+double WeightOfRow(const LossRules& rules, const Batch& batch, int64_t row,
+                   int64_t label) {
+  double weight = RowWeight(batch, row);
+  if (label >= 0 && !rules.class_weights.empty()) {
+    weight *= rules.class_weights[label];
   }
   return weight;
 }
@@ -87,43 +71,70 @@ absl::Status CheckLossOptions(const LossOptions& options) {
   return absl::OkStatus();
 }
 
-absl::Status CheckSoftmaxCrossEntropy(const SoftmaxCrossEntropy& spec,
-                                      const Batch& batch) {
-  if (!(spec.label_smoothing >= 0.0 && spec.label_smoothing <= 1.0)) {
-    return OutOfRange("label_smoothing", spec.label_smoothing, "[0, 1]");
-  }
-  if (!IsFactor(spec.z_loss)) {
-    return OutOfRange("z_loss", spec.z_loss, "0 or [2^-100, 2^100]");
-  }
-  if (!(spec.logit_scale >= kMinLogitScale &&
-        spec.logit_scale <= kMaxLogitScale)) {
-    return OutOfRange("logit_scale", spec.logit_scale, "[1e-06, 1e+06]");
-  }
-  for (size_t i = 0; i < spec.class_weights.size(); ++i) {
-    if (!IsFactor(spec.class_weights[i])) {
-      return ElementOutOfRange("class_weights", static_cast<int64_t>(i),
-                               spec.class_weights[i], "0 or [2^-100, 2^100]");
+bool IsFactor(double value) {
+  return value == 0.0 || (value >= kMinFactor && value <= kMaxFactor);
+}
+
+absl::Status OptionOutOfRange(const char* option, double value,
+                              const char* want) {
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat(option, " = ", value, ", want ", want),
+                   {"OPTION_OUT_OF_RANGE",
+                    option,
+                    {{"value", absl::StrCat(value)}, {"want", want}}});
+}
+
+absl::Status CheckFactors(const char* option, absl::Span<const double> values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!IsFactor(values[i])) {
+      return ElementOutOfRange(option, static_cast<int64_t>(i), values[i],
+                               kFactorRange);
     }
   }
-  if (spec.ignore_index &&
-      std::holds_alternative<FloatTargets>(batch.labels)) {
+  return absl::OkStatus();
+}
+
+absl::Status IgnoreIndexWithTargets(int64_t ignore_index) {
+  const std::string value = absl::StrCat(ignore_index);
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   absl::StrCat("ignore_index = ", value,
+                                ", want none: it is for class indices and the "
+                                "labels are probabilities"),
+                   {"IGNORE_INDEX_WITH_PROBABILITIES",
+                    "ignore_index",
+                    {{"ignore_index", value}}});
+}
+
+absl::Status CheckRules(const LossRules& rules, const Batch& batch,
+                        const LossOutputs& outputs) {
+  const bool has_indices = std::holds_alternative<ClassIndices>(batch.labels);
+  if (has_indices ? !rules.takes_indices : !rules.takes_targets) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument,
+        has_indices ? "labels are class indices, want float targets of the "
+                      "logits' shape for this loss"
+                    : "labels are float targets, want class indices for this "
+                      "loss",
+        {has_indices ? "INDICES_NOT_TAKEN" : "TARGETS_NOT_TAKEN",
+         "labels",
+         {}});
+  }
+  if (!rules.is_softmax &&
+      !(outputs.log_sum_exp.empty() && outputs.probabilities.empty() &&
+        outputs.log_probabilities.empty())) {
     return MakeError(absl::StatusCode::kInvalidArgument,
-                     absl::StrCat("ignore_index = ", *spec.ignore_index,
-                                  ", want none: it is for class indices and "
-                                  "the labels are probabilities"),
-                     {"IGNORE_INDEX_WITH_PROBABILITIES",
-                      "ignore_index",
-                      {{"ignore_index", absl::StrCat(*spec.ignore_index)}}});
+                     "outputs ask for log_sum_exp, probabilities or "
+                     "log_probabilities, want only what this loss has: it is "
+                     "no softmax's",
+                     {"OUTPUT_NOT_OF_THIS_LOSS", "outputs", {}});
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckRowFactors(const Batch& batch) {
-  for (size_t i = 0; i < batch.row_weights.size(); ++i) {
-    if (!IsFactor(batch.row_weights[i])) {
-      return ElementOutOfRange("row_weights", static_cast<int64_t>(i),
-                               batch.row_weights[i], "0 or [2^-100, 2^100]");
-    }
+  if (absl::Status status = CheckFactors("row_weights", batch.row_weights);
+      !status.ok()) {
+    return status;
   }
   for (size_t i = 0; i < batch.upstream_gradient.size(); ++i) {
     if (!IsFactor(std::abs(batch.upstream_gradient[i]))) {
@@ -135,37 +146,37 @@ absl::Status CheckRowFactors(const Batch& batch) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<CountedRows> CountRows(const SoftmaxCrossEntropy& spec,
+absl::StatusOr<CountedRows> CountRows(const LossRules& rules,
                                       const Batch& batch) {
   const auto* const labels = std::get_if<ClassIndices>(&batch.labels);
   CountedRows counted;
   const bool weighted = !batch.row_weights.empty() ||
-                        (labels != nullptr && !spec.class_weights.empty());
+                        (labels != nullptr && !rules.class_weights.empty());
   ExactSum weight;
   for (int64_t row = 0; row < batch.rows; ++row) {
     int64_t label = -1;
     if (labels != nullptr) {
       label = (*labels)[row];
-      if (label == spec.ignore_index) continue;
+      if (label == rules.ignore_index) continue;
       if (label < 0 || label >= batch.classes) {
         return LabelOutOfRange(row, label, batch.classes);
       }
     }
     ++counted.rows;
-    if (weighted) weight.Add(WeightOfRow(spec, batch, row, label));
+    if (weighted) weight.Add(WeightOfRow(rules, batch, row, label));
   }
   counted.weight =
       weighted ? weight.Rounded() : static_cast<double>(counted.rows);
   return counted;
 }
 
-absl::Status NonFiniteError(const SoftmaxCrossEntropy& spec, const Batch& batch,
+absl::Status NonFiniteError(const LossRules& rules, const Batch& batch,
                             const RowSource& logits, int64_t row) {
   std::vector<std::byte> scratch;
   const std::byte* const bytes = logits.Row(row, scratch);
   for (int64_t i = 0; i < batch.classes; ++i) {
     const double value = LoadElement(batch.logits_type, bytes, i);
-    if (value * spec.logit_scale < std::numeric_limits<double>::infinity()) {
+    if (value * rules.logit_scale < std::numeric_limits<double>::infinity()) {
       continue;
     }
     const std::string name = std::isnan(value) ? "nan" : absl::StrCat(value);
@@ -190,8 +201,8 @@ absl::Status NonFiniteError(const SoftmaxCrossEntropy& spec, const Batch& batch,
        {{"row", absl::StrCat(row)}, {"classes", absl::StrCat(batch.classes)}}});
 }
 
-absl::Status TargetError(const Batch& batch, const RowSource& targets,
-                         int64_t row) {
+absl::Status TargetError(const LossRules& rules, const Batch& batch,
+                         const RowSource& targets, int64_t row) {
   const ElementType type = std::get<FloatTargets>(batch.labels).type;
   std::vector<std::byte> scratch;
   const std::byte* const bytes = targets.Row(row, scratch);
@@ -199,12 +210,12 @@ absl::Status TargetError(const Batch& batch, const RowSource& targets,
   double value = 0.0;
   for (; i < batch.classes; ++i) {
     value = LoadElement(type, bytes, i);
-    if (!(value >= 0.0 && value <= kMaxFactor)) break;
+    if (!(value >= rules.min_target && value <= rules.max_target)) break;
   }
   return MakeError(
       absl::StatusCode::kInvalidArgument,
-      absl::StrFormat("labels[%d, %d] = %g, want [0, 2^100] (row %d, class %d)",
-                      row, i, value, row, i),
+      absl::StrFormat("labels[%d, %d] = %g, want %s (row %d, class %d)", row, i,
+                      value, rules.target_range, row, i),
       {"TARGET_OUT_OF_RANGE",
        "labels",
        {{"row", absl::StrCat(row)},

@@ -35,7 +35,7 @@ class Findings {
     stopped_.store(true, std::memory_order_relaxed);
   }
 
-  void Add(const SoftmaxCrossEntropySums& sums, bool rejects) {
+  void Add(const RowSums& sums, bool rejects) {
     const std::lock_guard<std::mutex> lock(mutex_);
     loss_.Add(sums.loss);
     correct_count_ += sums.correct_count;
@@ -70,8 +70,9 @@ class Findings {
 
 // Computes all rows of the job, or as many as it takes to know that there is
 // an error.
-void ComputeBlocks(const SoftmaxCrossEntropyJob& job, bool rejects,
-                   StopCheck stop_check, Findings& findings) {
+template <typename Loss>
+void ComputeBlocks(const LossJob<Loss>& job, bool rejects, StopCheck stop_check,
+                   Findings& findings) {
   const Batch& batch = *job.batch;
   const int64_t block_rows = std::max<int64_t>(1, kBlockLogits / batch.classes);
   const int64_t blocks = (batch.rows + block_rows - 1) / block_rows;
@@ -81,13 +82,14 @@ void ComputeBlocks(const SoftmaxCrossEntropyJob& job, bool rejects,
     if (absl::Status status = stop_check(); !status.ok()) {
       return findings.Stop(std::move(status));
     }
-    findings.Add(ComputeSoftmaxCrossEntropyRows(
-                     job, first, std::min(first + block_rows, batch.rows)),
-                 rejects);
+    findings.Add(
+        ComputeRows(job, first, std::min(first + block_rows, batch.rows)),
+        rejects);
   });
 }
 
-absl::StatusOr<LossSummary> Compute(const SoftmaxCrossEntropy& spec,
+template <typename Loss>
+absl::StatusOr<LossSummary> Compute(const Loss& loss,
                                     const LossOptions& options,
                                     const Batch& batch,
                                     const LossOutputs& outputs,
@@ -95,12 +97,15 @@ absl::StatusOr<LossSummary> Compute(const SoftmaxCrossEntropy& spec,
   if (absl::Status status = CheckLossOptions(options); !status.ok()) {
     return status;
   }
-  if (absl::Status status = CheckSoftmaxCrossEntropy(spec, batch);
-      !status.ok()) {
+  const LossRules rules = RulesOf(loss);
+  if (absl::Status status = CheckRules(rules, batch, outputs); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = CheckOptions(loss, batch); !status.ok()) {
     return status;
   }
   if (absl::Status status = CheckRowFactors(batch); !status.ok()) return status;
-  const absl::StatusOr<CountedRows> counted = CountRows(spec, batch);
+  const absl::StatusOr<CountedRows> counted = CountRows(rules, batch);
   if (!counted.ok()) return counted.status();
 
   LossSummary summary;
@@ -117,8 +122,8 @@ absl::StatusOr<LossSummary> Compute(const SoftmaxCrossEntropy& spec,
   if (const auto* t = std::get_if<FloatTargets>(&batch.labels)) {
     targets.emplace(t->data, row_bytes(t->type));
   }
-  const SoftmaxCrossEntropyJob job = {
-      &spec,    &batch,          &logits, targets ? &*targets : nullptr,
+  const LossJob<Loss> job = {
+      &loss,    &batch,          &logits, targets ? &*targets : nullptr,
       &outputs, summary.divisor, &pool};
   const bool rejects = options.non_finite_policy == NonFinitePolicy::kReject;
   Findings findings;
@@ -126,15 +131,16 @@ absl::StatusOr<LossSummary> Compute(const SoftmaxCrossEntropy& spec,
   if (findings.stopped()) return findings.status();
   if (const int64_t row = findings.first_error_row(); row != kNoRow) {
     return row == findings.first_bad_target_row()
-               ? TargetError(batch, *targets, row)
-               : NonFiniteError(spec, batch, logits, row);
+               ? TargetError(rules, batch, *targets, row)
+               : NonFiniteError(rules, batch, logits, row);
   }
   summary.correct_count = findings.correct_count();
   if (options.reduction != Reduction::kNone) {
-    const double loss = findings.loss().Rounded() / summary.divisor;
+    const double reduced = findings.loss().Rounded() / summary.divisor;
     // 0 / 0 has a sign that depends on the machine.
-    summary.loss =
-        std::isnan(loss) ? std::numeric_limits<double>::quiet_NaN() : loss;
+    summary.loss = std::isnan(reduced)
+                       ? std::numeric_limits<double>::quiet_NaN()
+                       : reduced;
   }
   return summary;
 }

@@ -8,6 +8,7 @@
 #define HWY_TARGET_INCLUDE "server/compute/losses/softmax_cross_entropy.cc"
 #include "hwy/foreach_target.h"  // includes this file once per target
 #include "hwy/highway.h"
+#include "server/compute/batch_checks.h"
 #include "server/compute/exact/row-inl.h"
 #include "server/compute/exact/row_scratch.h"
 #include "server/compute/exact/row_task.h"
@@ -22,7 +23,7 @@ constexpr int64_t kStreamBytes = int64_t{16} << 20;
 
 // The row that this thread most likely computes after `row` of [first, last):
 // the other threads take the blocks that follow.
-HWY_INLINE const std::byte* NextLogits(const SoftmaxCrossEntropyJob& job,
+HWY_INLINE const std::byte* NextLogits(const LossJob<SoftmaxCrossEntropy>& job,
                                        int64_t row, int64_t first,
                                        int64_t last) {
   int64_t next = row + 1;
@@ -31,7 +32,7 @@ HWY_INLINE const std::byte* NextLogits(const SoftmaxCrossEntropyJob& job,
 }
 
 // The task that all rows of the job have in common.
-RowTask CommonTask(const SoftmaxCrossEntropyJob& job) {
+RowTask CommonTask(const LossJob<SoftmaxCrossEntropy>& job) {
   const LossOutputs& out = *job.outputs;
   RowTask task;
   task.type = job.batch->logits_type;
@@ -59,7 +60,7 @@ RowTask CommonTask(const SoftmaxCrossEntropyJob& job) {
 }
 
 // Sets what `row` is compared with; false where a target is out of its range.
-bool SetTargets(const SoftmaxCrossEntropyJob& job, int64_t row,
+bool SetTargets(const LossJob<SoftmaxCrossEntropy>& job, int64_t row,
                 RowScratch& scratch, RowTask& task) {
   if (job.targets == nullptr) {
     const int64_t label = std::get<ClassIndices>(job.batch->labels)[row];
@@ -81,21 +82,16 @@ bool SetTargets(const SoftmaxCrossEntropyJob& job, int64_t row,
 }
 
 // Sets where the results of `row` go, and by what they are multiplied.
-void SetRow(const SoftmaxCrossEntropyJob& job, int64_t row, RowTask& task) {
-  const auto slice = [&](absl::Span<std::byte> out,
-                         ElementType type) -> std::byte* {
-    if (out.empty()) return nullptr;
-    return out.data() + row * task.classes * ElementBytes(type);
-  };
-  task.gradient = slice(job.outputs->gradient, task.gradient_type);
-  task.probabilities = slice(job.outputs->probabilities, task.type);
-  task.log_probabilities = slice(job.outputs->log_probabilities, task.type);
-  const Batch& batch = *job.batch;
-  if (!batch.row_weights.empty()) task.row_weight = batch.row_weights[row];
-  if (!batch.upstream_gradient.empty()) {
-    task.upstream =
-        batch.upstream_gradient[batch.upstream_gradient.size() == 1 ? 0 : row];
-  }
+void SetRow(const LossJob<SoftmaxCrossEntropy>& job, int64_t row,
+            RowTask& task) {
+  const int64_t row_bytes = task.classes * ElementBytes(task.type);
+  task.gradient = RowOf(job.outputs->gradient, row,
+                        task.classes * ElementBytes(task.gradient_type));
+  task.probabilities = RowOf(job.outputs->probabilities, row, row_bytes);
+  task.log_probabilities =
+      RowOf(job.outputs->log_probabilities, row, row_bytes);
+  task.row_weight = RowWeight(*job.batch, row);
+  task.upstream = Upstream(*job.batch, row);
 }
 
 void StoreResult(const RowResult& result, ElementType type, int64_t row,
@@ -112,9 +108,9 @@ void StoreResult(const RowResult& result, ElementType type, int64_t row,
 }
 
 template <typename T>
-SoftmaxCrossEntropySums ComputeRows(const SoftmaxCrossEntropyJob& job,
-                                    int64_t first, int64_t last) {
-  SoftmaxCrossEntropySums sums;
+RowSums ComputeRows(const LossJob<SoftmaxCrossEntropy>& job, int64_t first,
+                    int64_t last) {
+  RowSums sums;
   RowScratch& scratch = RowScratch::OfThisThread();
   RowTask task = CommonTask(job);
   for (int64_t row = first; row < last; ++row) {
@@ -149,8 +145,8 @@ SoftmaxCrossEntropySums ComputeRows(const SoftmaxCrossEntropyJob& job,
   return sums;
 }
 
-SoftmaxCrossEntropySums ComputeRowsOfType(const SoftmaxCrossEntropyJob& job,
-                                          int64_t first, int64_t last) {
+RowSums ComputeRowsOfType(const LossJob<SoftmaxCrossEntropy>& job,
+                          int64_t first, int64_t last) {
   return WithElementType(job.batch->logits_type, [&](auto zero) {
     return ComputeRows<decltype(zero)>(job, first, last);
   });
@@ -164,11 +160,51 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lossd::compute {
 
+namespace {
+
+constexpr double kMinLogitScale = 1e-6;
+constexpr double kMaxLogitScale = 1e6;
+
+}  // namespace
+
+LossRules RulesOf(const SoftmaxCrossEntropy& loss) {
+  return {.takes_indices = true,
+          .takes_targets = true,
+          .ignore_index = loss.ignore_index,
+          .class_weights = loss.class_weights,
+          .min_target = 0.0,
+          .max_target = kMaxFactor,
+          .target_range = "[0, 2^100]",
+          .is_softmax = true,
+          .logit_scale = loss.logit_scale};
+}
+
+absl::Status CheckOptions(const SoftmaxCrossEntropy& loss, const Batch& batch) {
+  if (!(loss.label_smoothing >= 0.0 && loss.label_smoothing <= 1.0)) {
+    return OptionOutOfRange("label_smoothing", loss.label_smoothing, "[0, 1]");
+  }
+  if (!IsFactor(loss.z_loss)) {
+    return OptionOutOfRange("z_loss", loss.z_loss, kFactorRange);
+  }
+  if (!(loss.logit_scale >= kMinLogitScale &&
+        loss.logit_scale <= kMaxLogitScale)) {
+    return OptionOutOfRange("logit_scale", loss.logit_scale, "[1e-06, 1e+06]");
+  }
+  if (absl::Status status = CheckFactors("class_weights", loss.class_weights);
+      !status.ok()) {
+    return status;
+  }
+  if (loss.ignore_index && std::holds_alternative<FloatTargets>(batch.labels)) {
+    return IgnoreIndexWithTargets(*loss.ignore_index);
+  }
+  return absl::OkStatus();
+}
+
 HWY_EXPORT(ComputeRowsOfType);
 HWY_EXPORT(TargetName);
 
-SoftmaxCrossEntropySums ComputeSoftmaxCrossEntropyRows(
-    const SoftmaxCrossEntropyJob& job, int64_t first, int64_t last) {
+RowSums ComputeRows(const LossJob<SoftmaxCrossEntropy>& job, int64_t first,
+                    int64_t last) {
   return HWY_DYNAMIC_DISPATCH(ComputeRowsOfType)(job, first, last);
 }
 
