@@ -9,7 +9,10 @@
 
 #include "server/compute/batch_checks.h"
 #include "server/compute/exact_sum.h"
+#include "server/compute/losses/huber.h"
+#include "server/compute/losses/sigmoid_cross_entropy.h"
 #include "server/compute/losses/softmax_cross_entropy.h"
+#include "server/compute/losses/squared_error.h"
 
 namespace lossd::compute {
 namespace {

@@ -87,8 +87,24 @@ struct SoftmaxCrossEntropy {
   double logit_scale = 1.0;      // in [1e-6, 1e6]
 };
 
+// Sigmoid cross-entropy; targets in [0, 1].
+struct SigmoidCrossEntropy {
+  // [classes], each 0 or in the range of factors. Empty: 1.
+  absl::Span<const double> positive_weights = {};
+  double label_smoothing = 0.0;  // towards 1/2; in [0, 1]
+};
+
+// The mean of (z - t)^2; targets are any finite numbers.
+struct SquaredError {};
+
+// Quadratic up to `delta`, linear beyond; targets are any finite numbers.
+struct Huber {
+  double delta = 1.0;  // in the range of factors, not 0
+};
+
 // The loss to compute, with its options. One member per loss of the catalogue.
-using LossSpec = std::variant<SoftmaxCrossEntropy>;
+using LossSpec =
+    std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy, SquaredError, Huber>;
 
 enum class Reduction { kMean, kSum, kNone };
 

@@ -65,8 +65,8 @@ HWY_INLINE void DecideLoss(Decider& decider, RowResult& result) {
   result.rounded_loss = decider.Loss();
 }
 
-HWY_NOINLINE void DecideLogProbabilities(const RowTask& task,
-                                         Decider& decider) {
+inline HWY_NOINLINE void DecideLogProbabilities(const RowTask& task,
+                                                Decider& decider) {
   for (int64_t i = 0; i < task.classes; ++i) {
     StoreElement(task.type, decider.LogProbability(i), task.log_probabilities,
                  i);

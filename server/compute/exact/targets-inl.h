@@ -31,7 +31,7 @@ HWY_INLINE Pair TargetWeight(const RowTask& task, int64_t i) {
 }
 
 // Whether a class has a target that float64 may take for 0, or has to few bits.
-HWY_NOINLINE bool HasTinyTarget(const RowTask& task) {
+inline HWY_NOINLINE bool HasTinyTarget(const RowTask& task) {
   if (!task.targets.may_underflow()) return false;
   for (int64_t i = 0; i < task.classes; ++i) {
     if (TargetWeight(task, i).hi < 0x1p-900 && task.HasTarget(i)) return true;
@@ -41,7 +41,7 @@ HWY_NOINLINE bool HasTinyTarget(const RowTask& task) {
 
 // Whether a class has a target and a logit of -inf: the sums below may miss it
 // where the target underflows.
-HWY_NOINLINE bool HasImpossibleTinyTarget(const RowTask& task) {
+inline HWY_NOINLINE bool HasImpossibleTinyTarget(const RowTask& task) {
   if (!task.targets.may_underflow()) return false;
   for (int64_t i = 0; i < task.classes; ++i) {
     if (std::isinf(task.Logit(i)) && task.HasTarget(i)) return true;
@@ -103,7 +103,8 @@ HWY_INLINE void FillTargets(const RowTask& task, double* to, double* to_low) {
     }
   });
 }
-HWY_NOINLINE void FillTargets(const RowTask& task, double* to, double* to_low) {
+inline HWY_NOINLINE void FillTargets(const RowTask& task, double* to,
+                                     double* to_low) {
   WithElementType(task.targets.type, [&](auto zero) HWY_ATTR {
     FillTargets<decltype(zero)>(task, to, to_low);
   });
