@@ -3,17 +3,18 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/rpc/errors.h"
+#include "server/rpc/factors.h"
 
 namespace lossd::rpc {
 namespace {
 
 // Finds the class axis and leaves in `view` how the logits divide into rows.
 absl::Status ViewRows(const v1::ComputeLossRequest& request,
-                      const TensorView& logits, BatchView& view,
-                      Unbuilt& unbuilt) {
+                      const TensorView& logits, BatchView& view) {
   const int64_t rank = static_cast<int64_t>(logits.shape.size());
   if (rank == 0) {
     return OutOfRange("logits.shape", "[]", "rank >= 1");
@@ -29,72 +30,94 @@ absl::Status ViewRows(const v1::ComputeLossRequest& request,
     return OutOfRange(fmt::format("logits.shape[{}]", class_axis), "0",
                       ">= 1 (the class axis)");
   }
-  if (class_axis != rank - 1) {
-    unbuilt.Note("a class_axis other than the last", "class_axis");
-  }
+  view.class_axis = LayoutAround(logits.shape, class_axis);
   view.rows = logits.elements / view.classes;
   view.logits_shape = logits.shape;
+  view.rows_shape.assign(logits.shape.begin(), logits.shape.end());
+  view.rows_shape.erase(view.rows_shape.begin() + class_axis);
   view.logits_bytes = logits.bytes;
   return absl::OkStatus();
 }
 
-absl::Status ViewLogits(const v1::ComputeLossRequest& request, BatchView& view,
-                        Unbuilt& unbuilt) {
+absl::Status ViewLogits(const v1::ComputeLossRequest& request,
+                        BatchView& view) {
   if (!request.has_logits()) return Missing("logits", "a tensor");
   const absl::StatusOr<TensorView> logits =
-      TensorFromProto(request.logits(), "logits");
+      FloatTensorFromProto(request.logits(), "logits");
   if (!logits.ok()) return logits.status();
-  const std::optional<compute::ElementType> type =
-      FloatTypeFromProto(logits->data_type);
-  if (!type) {
-    return OutOfRange("logits.data_type", NameOf(logits->data_type),
-                      "a float type");
-  }
-  view.logits_type = view.gradient_type = *type;
-  return ViewRows(request, *logits, view, unbuilt);
+  view.logits_type = view.gradient_type =
+      *FloatTypeFromProto(logits->data_type);
+  return ViewRows(request, *logits, view);
 }
 
-// The logits' shape without the class axis.
-std::vector<int64_t> RowsShape(const v1::ComputeLossRequest& request,
-                               Shape logits_shape) {
-  std::vector<int64_t> shape(logits_shape.begin(), logits_shape.end());
-  const int64_t axis = request.has_class_axis() ? request.class_axis() : -1;
-  shape.erase(axis < 0 ? shape.end() + axis : shape.begin() + axis);
-  return shape;
-}
-
-absl::Status ViewLabels(const v1::ComputeLossRequest& request, BatchView& view,
-                        Unbuilt& unbuilt) {
+absl::Status ViewLabels(const v1::ComputeLossRequest& request,
+                        BatchView& view) {
   if (!request.has_labels()) return Missing("labels", "a tensor");
   const absl::StatusOr<TensorView> labels =
       TensorFromProto(request.labels(), "labels");
   if (!labels.ok()) return labels.status();
-  if (IsFloat(labels->data_type)) {
-    unbuilt.Note(
-        fmt::format("float targets (labels of {})", NameOf(labels->data_type)),
-        "labels.data_type");
+  view.targets_type = FloatTypeFromProto(labels->data_type);
+  if (view.targets_type) {
+    view.targets_bytes = labels->bytes;
     return CheckShape(*labels, "labels", view.logits_shape);
   }
-  view.labels_shape = labels->shape;
   view.labels = {labels->data_type == v1::DATA_TYPE_INT32
                      ? compute::ClassIndices::Type::kInt32
                      : compute::ClassIndices::Type::kInt64,
                  labels->bytes.data(), labels->elements};
-  return CheckShape(*labels, "labels", RowsShape(request, view.logits_shape));
+  return CheckShape(*labels, "labels", view.rows_shape);
 }
 
-// A factor per row, of which this build takes none.
-absl::Status CheckRowFactors(const v1::Tensor& tensor, std::string_view field,
-                             int64_t rows, bool one_will_do, Unbuilt& unbuilt) {
-  const absl::StatusOr<TensorView> view = TensorFromProto(tensor, field);
-  if (!view.ok()) return view.status();
-  if (!IsFloat(view->data_type)) {
-    return OutOfRange(fmt::format("{}.data_type", field),
-                      NameOf(view->data_type), "a float type");
+// A factor for each row: [rows], or in the rows' own shape.
+absl::StatusOr<std::vector<double>> RowFactors(const v1::Tensor& tensor,
+                                               std::string_view field,
+                                               const BatchView& view,
+                                               FactorSign sign,
+                                               bool one_will_do) {
+  const absl::StatusOr<TensorView> factors =
+      FloatTensorFromProto(tensor, field);
+  if (!factors.ok()) return factors.status();
+  const Shape rows = {&view.rows, 1};
+  const bool fits = factors->shape == rows ||
+                    factors->shape == Shape(view.rows_shape) ||
+                    (one_will_do && factors->elements == 1);
+  if (fits) return FactorsOf(*factors, field, sign);
+  std::string want = ToString(rows);
+  if (rows != Shape(view.rows_shape))
+    want += " or " + ToString(view.rows_shape);
+  if (one_will_do) want += " or one element";
+  return OutOfRange(fmt::format("{}.shape", field), ToString(factors->shape),
+                    want);
+}
+
+absl::Status SetRowFactors(const v1::ComputeLossRequest& request,
+                           BatchView& view) {
+  if (request.has_row_weights()) {
+    absl::StatusOr<std::vector<double>> factors =
+        RowFactors(request.row_weights(), "row_weights", view,
+                   FactorSign::kNotNegative, false);
+    if (!factors.ok()) return factors.status();
+    view.row_weights = *std::move(factors);
   }
-  unbuilt.Note(fmt::format("field \"{}\"", field), field);
-  if (one_will_do && view->elements == 1) return absl::OkStatus();
-  return CheckShape(*view, field, {rows});
+  if (request.has_upstream_gradient()) {
+    absl::StatusOr<std::vector<double>> factors =
+        RowFactors(request.upstream_gradient(), "upstream_gradient", view,
+                   FactorSign::kAny, request.reduction() != v1::REDUCTION_NONE);
+    if (!factors.ok()) return factors.status();
+    view.upstream_gradient = *std::move(factors);
+  }
+  return absl::OkStatus();
+}
+
+// Leaves in `bytes` the same elements with the classes last, and the room that
+// they take in `moved`.
+void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
+                     absl::Span<const std::byte>& bytes,
+                     std::unique_ptr<std::byte[]>& moved) {
+  moved = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
+  MoveClassesLast(layout, compute::ElementBytes(type), bytes.data(),
+                  moved.get());
+  bytes = {moved.get(), bytes.size()};
 }
 
 absl::Status SetGradientType(const v1::ComputeLossRequest& request,
@@ -125,19 +148,18 @@ absl::Status SetGradientType(const v1::ComputeLossRequest& request,
 absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request,
                                          Unbuilt& unbuilt) {
   BatchView view;
-  absl::Status status = ViewLogits(request, view, unbuilt);
-  if (status.ok()) status = ViewLabels(request, view, unbuilt);
-  if (status.ok() && request.has_row_weights()) {
-    status = CheckRowFactors(request.row_weights(), "row_weights", view.rows,
-                             false, unbuilt);
-  }
-  if (status.ok() && request.has_upstream_gradient()) {
-    status = CheckRowFactors(
-        request.upstream_gradient(), "upstream_gradient", view.rows,
-        request.reduction() != v1::REDUCTION_NONE, unbuilt);
-  }
+  absl::Status status = ViewLogits(request, view);
+  if (status.ok()) status = ViewLabels(request, view);
+  if (status.ok()) status = SetRowFactors(request, view);
   if (status.ok()) status = SetGradientType(request, view, unbuilt);
   if (!status.ok()) return status;
+  if (view.class_axis.classes_last()) return view;
+  MoveClassesLast(view.class_axis, view.logits_type, view.logits_bytes,
+                  view.moved_logits);
+  if (view.targets_type) {
+    MoveClassesLast(view.class_axis, *view.targets_type, view.targets_bytes,
+                    view.moved_targets);
+  }
   return view;
 }
 

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <utility>
+#include <variant>
 
+#include "server/rpc/class_axis.h"
 #include "server/rpc/errors.h"
-#include "server/rpc/loss_spec.h"
 
 namespace lossd::rpc {
 namespace {
@@ -40,16 +42,44 @@ absl::Status CheckResponseSize(const LossQuery& query, int64_t max_bytes) {
   int64_t bytes =
       kResponseOverheadBytes +
       static_cast<int64_t>(batch.logits_shape.size()) * kResponseBytesPerAxis;
+  const int64_t elements = batch.rows * batch.classes;
   if (wanted.gradient) {
-    bytes +=
-        batch.rows * batch.classes * compute::ElementBytes(batch.gradient_type);
+    bytes += elements * compute::ElementBytes(batch.gradient_type);
   }
+  if (wanted.probabilities) bytes += elements * element_bytes;
+  if (wanted.log_probabilities) bytes += elements * element_bytes;
   if (wanted.row_losses) bytes += batch.rows * element_bytes;
   if (wanted.log_sum_exp) bytes += batch.rows * element_bytes;
-  if (wanted.predictions)
+  if (wanted.predictions) {
     bytes += batch.rows * ElementBytes(v1::DATA_TYPE_INT64);
+  }
   if (bytes <= max_bytes) return absl::OkStatus();
   return ResponseTooLarge(bytes, max_bytes);
+}
+
+// Rows are ignored by their class index, and probabilities have none.
+absl::Status CheckIgnoreIndex(const LossQuery& query) {
+  const auto* loss =
+      std::get_if<compute::SoftmaxCrossEntropy>(&query.loss.spec);
+  if (!query.batch.targets_type || loss == nullptr || !loss->ignore_index) {
+    return absl::OkStatus();
+  }
+  constexpr char kField[] = "loss.softmax_cross_entropy.ignore_index";
+  const std::string value = std::to_string(*loss->ignore_index);
+  return Invalid("IGNORE_INDEX_WITH_PROBABILITIES", kField,
+                 fmt::format("{} = {}, want none: it is for class indices and "
+                             "the labels are probabilities",
+                             kField, value),
+                 {{"ignore_index", value}});
+}
+
+// Moves the classes of one result.
+void RestoreClassAxis(const ClassAxisLayout& layout, v1::Tensor& tensor) {
+  std::string moved(tensor.raw().size(), '\0');
+  MoveClassesBack(layout, ElementBytes(tensor.data_type()),
+                  BytesOf(tensor.raw().data(), tensor.raw().size()).data(),
+                  reinterpret_cast<std::byte*>(moved.data()));
+  *tensor.mutable_raw() = std::move(moved);
 }
 
 }  // namespace
@@ -98,7 +128,7 @@ absl::StatusOr<compute::LossOptions> LossOptionsFromProto(
 }
 
 absl::StatusOr<WantedOutputs> WantedOutputsFromProto(
-    const v1::ComputeLossRequest& request, Unbuilt& unbuilt) {
+    const v1::ComputeLossRequest& request) {
   WantedOutputs wanted;
   if (request.outputs().empty()) {
     wanted.loss = wanted.gradient = true;
@@ -124,8 +154,10 @@ absl::StatusOr<WantedOutputs> WantedOutputsFromProto(
         wanted.predictions = true;
         continue;
       case v1::OUTPUT_PROBABILITIES:
+        wanted.probabilities = true;
+        continue;
       case v1::OUTPUT_LOG_PROBABILITIES:
-        unbuilt.Note(fmt::format("output {}", v1::Output_Name(output)), field);
+        wanted.log_probabilities = true;
         continue;
       case v1::OUTPUT_UNSPECIFIED:
         return OutOfRange(field, "OUTPUT_UNSPECIFIED", "an output");
@@ -145,17 +177,18 @@ absl::StatusOr<LossQuery> LossQueryFromProto(
   absl::StatusOr<compute::LossOptions> options = LossOptionsFromProto(request);
   if (!options.ok()) return options.status();
   query.options = *options;
-  absl::StatusOr<WantedOutputs> wanted =
-      WantedOutputsFromProto(request, unbuilt);
+  absl::StatusOr<WantedOutputs> wanted = WantedOutputsFromProto(request);
   if (!wanted.ok()) return wanted.status();
   query.wanted = *wanted;
   absl::StatusOr<BatchView> batch = BatchFromProto(request, unbuilt);
   if (!batch.ok()) return batch.status();
-  query.batch = *batch;
-  absl::StatusOr<compute::LossSpec> spec =
-      LossSpecFromProto(request.loss(), batch->classes, unbuilt);
-  if (!spec.ok()) return spec.status();
-  query.spec = *spec;
+  query.batch = *std::move(batch);
+  absl::StatusOr<OwnedLossSpec> loss =
+      LossSpecFromProto(request.loss(), query.batch.classes, unbuilt);
+  if (!loss.ok()) return loss.status();
+  query.loss = *std::move(loss);
+  const absl::Status goes_together = CheckIgnoreIndex(query);
+  if (!goes_together.ok()) return goes_together;
   if (!unbuilt.status().ok()) return unbuilt.status();
   return query;
 }
@@ -174,27 +207,55 @@ absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
         batch.rows * batch.classes, *response.mutable_gradient());
     outputs.gradient_type = batch.gradient_type;
   }
+  if (query.wanted.probabilities) {
+    outputs.probabilities =
+        AllocateTensor(batch.logits_shape, type, batch.rows * batch.classes,
+                       *response.mutable_probabilities());
+  }
+  if (query.wanted.log_probabilities) {
+    outputs.log_probabilities =
+        AllocateTensor(batch.logits_shape, type, batch.rows * batch.classes,
+                       *response.mutable_log_probabilities());
+  }
   if (query.wanted.row_losses) {
-    outputs.row_losses = AllocateTensor(batch.labels_shape, type, batch.rows,
+    outputs.row_losses = AllocateTensor(batch.rows_shape, type, batch.rows,
                                         *response.mutable_row_losses());
   }
   if (query.wanted.log_sum_exp) {
-    outputs.log_sum_exp = AllocateTensor(batch.labels_shape, type, batch.rows,
+    outputs.log_sum_exp = AllocateTensor(batch.rows_shape, type, batch.rows,
                                          *response.mutable_log_sum_exp());
   }
   if (query.wanted.predictions) {
     outputs.predictions =
-        AllocateTensor(batch.labels_shape, v1::DATA_TYPE_INT64, batch.rows,
+        AllocateTensor(batch.rows_shape, v1::DATA_TYPE_INT64, batch.rows,
                        *response.mutable_predictions());
   }
   return outputs;
+}
+
+void RestoreClassAxis(const LossQuery& query,
+                      v1::ComputeLossResponse& response) {
+  const ClassAxisLayout& layout = query.batch.class_axis;
+  if (layout.classes_last()) return;
+  if (response.has_gradient()) {
+    RestoreClassAxis(layout, *response.mutable_gradient());
+  }
+  if (response.has_probabilities()) {
+    RestoreClassAxis(layout, *response.mutable_probabilities());
+  }
+  if (response.has_log_probabilities()) {
+    RestoreClassAxis(layout, *response.mutable_log_probabilities());
+  }
 }
 
 void LossSummaryToProto(const LossQuery& query,
                         const compute::LossSummary& summary,
                         v1::ComputeLossResponse& response) {
   if (query.wanted.loss && summary.loss) response.set_loss(*summary.loss);
-  response.set_correct_count(summary.correct_count);
+  // Probabilities as labels name no class that a prediction could meet.
+  if (!query.batch.targets_type) {
+    response.set_correct_count(summary.correct_count);
+  }
   response.set_row_count(summary.row_count);
   response.set_divisor(summary.divisor);
 }

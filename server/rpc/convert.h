@@ -10,7 +10,7 @@
 #include "lossd/v1/loss_service.pb.h"
 #include "server/compute/loss.h"
 #include "server/rpc/batch.h"
-#include "server/rpc/unbuilt.h"
+#include "server/rpc/loss_spec.h"
 
 namespace lossd::rpc {
 
@@ -21,11 +21,13 @@ struct WantedOutputs {
   bool row_losses = false;
   bool log_sum_exp = false;
   bool predictions = false;
+  bool probabilities = false;
+  bool log_probabilities = false;
 };
 
-// A request as the core takes it. Views into the request.
+// A request as the core takes it. Views into the request and into itself.
 struct LossQuery {
-  compute::LossSpec spec;
+  OwnedLossSpec loss;
   compute::LossOptions options;
   BatchView batch;
   WantedOutputs wanted;
@@ -34,8 +36,7 @@ struct LossQuery {
 // The most bytes that one protobuf message can have.
 inline constexpr int64_t kMaxMessageBytes = 0x7fffffff;
 
-// Each part of a request, alone. What this build lacks goes to `unbuilt`; the
-// result is then not to be used.
+// Each part of a request, alone.
 //
 // Errors: InvalidArgument: an enum value unknown; a divisor out of its range or
 //   not for the mean.
@@ -43,18 +44,20 @@ absl::StatusOr<compute::LossOptions> LossOptionsFromProto(
     const v1::ComputeLossRequest& request);
 // Errors: InvalidArgument: an output unknown or unspecified.
 absl::StatusOr<WantedOutputs> WantedOutputsFromProto(
-    const v1::ComputeLossRequest& request, Unbuilt& unbuilt);
+    const v1::ComputeLossRequest& request);
 
 // Converts the whole request. The result must not outlive it.
 //
-// Errors: InvalidArgument as the parts above and LossSpecFromProto, the first
-//   offender named. Unimplemented: nothing is wrong, but this build lacks a
-//   part.
+// Errors: InvalidArgument as the parts above, BatchFromProto and
+//   LossSpecFromProto, the first offender named; an ignore_index beside
+//   probabilities as labels. Unimplemented: nothing is wrong, but this build
+//   lacks a part.
 absl::StatusOr<LossQuery> LossQueryFromProto(
     const v1::ComputeLossRequest& request);
 
 // Gives `response` the tensors that `query` asks for and returns where the core
-// writes their contents. Nothing is allocated for what is not asked for.
+// writes their contents, the classes last. Nothing is allocated for what is not
+// asked for.
 //
 // Errors: ResourceExhausted: they would not fit into one message of
 //   `max_message_bytes`.
@@ -62,6 +65,12 @@ absl::StatusOr<LossQuery> LossQueryFromProto(
 absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
     const LossQuery& query, v1::ComputeLossResponse& response,
     int64_t max_message_bytes = kMaxMessageBytes);
+
+// Moves the classes of what the core wrote to the request's class axis. The
+// room that LossOutputsToProto returned is then no longer `response`'s.
+// Cost: none where that is the last axis; one more tensor at a time otherwise.
+void RestoreClassAxis(const LossQuery& query,
+                      v1::ComputeLossResponse& response);
 
 // Fills in the results that are single numbers.
 void LossSummaryToProto(const LossQuery& query,

@@ -106,9 +106,10 @@ absl::StatusOr<v1::ComputeLossResponse> LossService::ComputeLoss(
       LossOutputsToProto(*query, response);
   if (!outputs.ok()) return outputs.status();
   const absl::StatusOr<compute::LossSummary> summary =
-      compute::ComputeLoss(query->spec, query->options, query->batch.batch(),
-                           *outputs, pool_, stop_check);
+      compute::ComputeLoss(query->loss.spec, query->options,
+                           query->batch.batch(), *outputs, pool_, stop_check);
   if (!summary.ok()) return summary.status();
+  RestoreClassAxis(*query, response);
   LossSummaryToProto(*query, *summary, response);
   return response;
 }

@@ -3,6 +3,7 @@
 #define LOSSD_SERVER_RPC_LOSS_SPEC_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "lossd/v1/loss_service.pb.h"
@@ -11,6 +12,17 @@
 
 namespace lossd::rpc {
 
+// A loss as the core takes it, and the tensors that it views: they stay where
+// they are when this is moved.
+struct OwnedLossSpec {
+  OwnedLossSpec() = default;
+  OwnedLossSpec(OwnedLossSpec&&) = default;
+  OwnedLossSpec& operator=(OwnedLossSpec&&) = default;
+
+  compute::LossSpec spec;
+  std::vector<double> class_weights;
+};
+
 // Converts the loss of a batch of `classes` classes; `spec` with no loss set
 // means softmax_cross_entropy with its defaults.
 //
@@ -18,9 +30,9 @@ namespace lossd::rpc {
 //   option of another shape than [classes] or of no float type.
 // A loss or option that this build lacks goes to `unbuilt`; the result is then
 // not to be used.
-absl::StatusOr<compute::LossSpec> LossSpecFromProto(const v1::LossSpec& spec,
-                                                    int64_t classes,
-                                                    Unbuilt& unbuilt);
+absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
+                                                int64_t classes,
+                                                Unbuilt& unbuilt);
 
 }  // namespace lossd::rpc
 

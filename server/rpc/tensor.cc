@@ -146,6 +146,16 @@ absl::StatusOr<TensorView> TensorFromProto(const v1::Tensor& tensor,
   return view;
 }
 
+absl::StatusOr<TensorView> FloatTensorFromProto(const v1::Tensor& tensor,
+                                                std::string_view field) {
+  absl::StatusOr<TensorView> view = TensorFromProto(tensor, field);
+  if (view.ok() && !IsFloat(view->data_type)) {
+    return OutOfRange(fmt::format("{}.data_type", field),
+                      NameOf(view->data_type), "a float type");
+  }
+  return view;
+}
+
 absl::Status CheckShape(const TensorView& tensor, std::string_view field,
                         Shape want) {
   if (tensor.shape == want) return absl::OkStatus();

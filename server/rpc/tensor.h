@@ -35,6 +35,12 @@ struct TensorView {
 absl::StatusOr<TensorView> TensorFromProto(const v1::Tensor& tensor,
                                            std::string_view field);
 
+// The same for a tensor that is to be of a float type.
+//
+// Errors: as above; InvalidArgument: another type.
+absl::StatusOr<TensorView> FloatTensorFromProto(const v1::Tensor& tensor,
+                                                std::string_view field);
+
 // Fails unless `tensor`, found at `field`, has this shape.
 absl::Status CheckShape(const TensorView& tensor, std::string_view field,
                         Shape want);

@@ -153,6 +153,52 @@ TEST_F(HostileTest, ClassAxisOutOfRank) {
   }
 }
 
+// The axes around the classes multiply to more than an int64 holds.
+TEST_F(HostileTest, NoRowsOfHugeAxesAroundTheClasses) {
+  SetShape({kHuge, kHuge, 3, 0}, logits_);
+  logits_.set_raw("");
+  SetShape({kHuge, kHuge, 0}, labels_);
+  labels_.set_raw("");
+  request_.set_class_axis(2);
+  EXPECT_TRUE(Send(request_).status.ok());
+  request_.set_class_axis(-2);
+  EXPECT_TRUE(Send(request_).status.ok());
+}
+
+TEST_F(HostileTest, HugeRankWithTheClassesFirst) {
+  SetShape({2, 3}, logits_);
+  SetShape({3}, labels_);
+  const int64_t labels[] = {0, 1, 0};
+  labels_.set_raw(labels, sizeof(labels));
+  for (int i = 0; i < 100'000; ++i) {
+    logits_.add_shape(1);
+    labels_.add_shape(1);
+  }
+  request_.set_class_axis(0);
+  EXPECT_TRUE(Send(request_).status.ok());
+}
+
+TEST_F(HostileTest, FactorsThatAreNoNumbers) {
+  const float values[] = {1, std::numeric_limits<float>::quiet_NaN()};
+  v1::Tensor factors;
+  factors.set_data_type(v1::DATA_TYPE_FLOAT32);
+  factors.add_shape(2);
+  factors.set_raw(values, sizeof(values));
+  *request_.mutable_row_weights() = factors;
+  EXPECT_THAT(Send(request_), Blames("row_weights[1]", "nan, want 0 or"));
+  request_.clear_row_weights();
+  *request_.mutable_upstream_gradient() = factors;
+  EXPECT_THAT(Send(request_), Blames("upstream_gradient[1]", "nan, want 0 or"));
+}
+
+TEST_F(HostileTest, ProbabilitiesThatAreNoNumbers) {
+  labels_ = logits_;
+  EXPECT_THAT(Send(request_),
+              IsRefusal(grpc::INVALID_ARGUMENT, "want [0, 2^100]"));
+  labels_.mutable_raw()->pop_back();
+  EXPECT_THAT(Send(request_), Blames("labels.raw", "23 bytes, want 24"));
+}
+
 TEST_F(HostileTest, DivisorsThatAreNoDivisors) {
   for (const double divisor :
        {0.0, -1.0, std::numeric_limits<double>::infinity(),

@@ -92,6 +92,35 @@ class Mutator {
   std::mt19937_64 random_;
 };
 
+v1::Tensor FloatTensor(const std::vector<int64_t>& shape, int values) {
+  v1::Tensor tensor;
+  tensor.mutable_shape()->Add(shape.begin(), shape.end());
+  for (int i = 0; i < values; ++i) {
+    tensor.mutable_float_values()->add_values(0.5f + static_cast<float>(i));
+  }
+  return tensor;
+}
+
+// Logits [2, 3, 2], the classes in their middle, probabilities as labels and
+// every option.
+v1::ComputeLossRequest RequestWithOptions() {
+  v1::ComputeLossRequest request;
+  *request.mutable_logits() = FloatTensor({2, 3, 2}, 12);
+  *request.mutable_labels() = FloatTensor({2, 3, 2}, 12);
+  request.set_class_axis(1);
+  auto& loss = *request.mutable_loss()->mutable_softmax_cross_entropy();
+  *loss.mutable_class_weights() = FloatTensor({3}, 3);
+  loss.set_label_smoothing(0.1);
+  loss.set_z_loss(0.5);
+  loss.set_logit_scale(2);
+  *request.mutable_row_weights() = FloatTensor({2, 2}, 4);
+  *request.mutable_upstream_gradient() = FloatTensor({4}, 4);
+  request.add_outputs(v1::OUTPUT_GRADIENT);
+  request.add_outputs(v1::OUTPUT_PROBABILITIES);
+  request.add_outputs(v1::OUTPUT_LOG_PROBABILITIES);
+  return request;
+}
+
 // Different corners of the contract, small enough that damage hits their frame.
 std::vector<std::string> ValidRequests() {
   v1::ComputeLossRequest full = MakeRequest(3, 4);
@@ -106,7 +135,8 @@ std::vector<std::string> ValidRequests() {
   full.set_gradient_data_type(v1::DATA_TYPE_FLOAT32);
   full.set_non_finite_policy(v1::NON_FINITE_POLICY_PROPAGATE);
   return {MakeRequest(2, 3).SerializeAsString(), full.SerializeAsString(),
-          MakeValuesRequest(3, 2).SerializeAsString()};
+          MakeValuesRequest(3, 2).SerializeAsString(),
+          RequestWithOptions().SerializeAsString()};
 }
 
 class MutationTest : public testing::Test {
@@ -143,6 +173,12 @@ class MutationTest : public testing::Test {
   const bool warm_ = ComputeLoss(channel_, MakeRequest(32, 27)).status.ok();
   const int64_t resident_bytes_ = lossd_.ResidentBytes();
 };
+
+TEST_F(MutationTest, StartsFromRequestsThatAreTaken) {
+  for (const std::string& message : ValidRequests()) {
+    EXPECT_TRUE(CallRaw(channel_, kComputeLossPath, message).status.ok());
+  }
+}
 
 TEST_F(MutationTest, EveryDamagedComputeLossEndsInAClearStatus) {
   const auto codes = Send(kComputeLossPath, ValidRequests(), 3000);

@@ -7,46 +7,11 @@
 #include <utility>
 #include <variant>
 
+#include "tests/rpc/batches.h"
 #include "tests/rpc/requests.h"
 
 namespace lossd::rpc {
 namespace {
-
-struct Converted {
-  absl::Status status;
-  absl::Status unbuilt;
-  BatchView view;
-};
-
-// `request` must outlive the result.
-Converted Convert(const v1::ComputeLossRequest& request) {
-  Unbuilt unbuilt;
-  const auto view = BatchFromProto(request, unbuilt);
-  return {view.status(), unbuilt.status(), view.ok() ? *view : BatchView()};
-}
-
-void SetRaw(v1::Tensor& tensor, v1::DataType data_type,
-            const std::vector<int64_t>& shape, size_t bytes) {
-  tensor.Clear();
-  tensor.set_data_type(data_type);
-  tensor.mutable_shape()->Add(shape.begin(), shape.end());
-  tensor.set_raw(std::string(bytes, '\0'));
-}
-
-v1::ComputeLossRequest RequestOf(const std::vector<int64_t>& logits_shape,
-                                 const std::vector<int64_t>& labels_shape) {
-  const auto elements = [](const std::vector<int64_t>& shape) {
-    size_t product = 1;
-    for (const int64_t length : shape) product *= length;
-    return product;
-  };
-  v1::ComputeLossRequest request;
-  SetRaw(*request.mutable_logits(), v1::DATA_TYPE_FLOAT32, logits_shape,
-         4 * elements(logits_shape));
-  SetRaw(*request.mutable_labels(), v1::DATA_TYPE_INT32, labels_shape,
-         4 * elements(labels_shape));
-  return request;
-}
 
 TEST(BatchTest, ViewsLogitsAndLabels) {
   const v1::ComputeLossRequest request = RequestWith();
@@ -88,7 +53,7 @@ TEST(BatchTest, TakesRankOneAsOneRowWithAScalarLabel) {
   const Converted converted = Convert(request);
   ASSERT_TRUE(converted.status.ok()) << converted.status;
   EXPECT_EQ(converted.view.rows, 1);
-  EXPECT_TRUE(converted.view.labels_shape.empty());
+  EXPECT_TRUE(converted.view.rows_shape.empty());
   EXPECT_THAT(Convert(RequestOf({3}, {1})).status,
               IsInvalid("labels.shape = [1], want []", "labels.shape"));
 }
@@ -151,24 +116,6 @@ TEST(BatchTest, RejectsAClassAxisOnePastTheRank) {
   }
 }
 
-TEST(BatchTest, NamesAClassAxisNotInThisBuild) {
-  for (const int axis : {0, -2}) {
-    v1::ComputeLossRequest request = RequestOf({2, 3}, {3});
-    request.set_class_axis(axis);
-    const Converted converted = Convert(request);
-    EXPECT_TRUE(converted.status.ok()) << converted.status;
-    EXPECT_THAT(converted.unbuilt,
-                IsNotBuilt("a class_axis other than the last is not in this "
-                           "build",
-                           "class_axis"));
-    // The labels' shape follows the axis.
-    request = RequestOf({2, 3}, {2});
-    request.set_class_axis(axis);
-    EXPECT_THAT(Convert(request).status,
-                IsInvalid("labels.shape = [2], want [3]", "labels.shape"));
-  }
-}
-
 TEST(BatchTest, ViewsLogitsOfEveryFloatType) {
   for (const auto& [type, element_type, bytes] :
        {std::tuple{v1::DATA_TYPE_FLOAT16, compute::ElementType::kFloat16, 12},
@@ -192,56 +139,6 @@ TEST(BatchTest, RejectsIntegerLogits) {
   EXPECT_THAT(Convert(request).status,
               IsInvalid("logits.data_type = INT32, want a float type",
                         "logits.data_type"));
-}
-
-TEST(BatchTest, NamesFloatTargetsNotInThisBuild) {
-  v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
-  SetRaw(*request.mutable_labels(), v1::DATA_TYPE_FLOAT32, {2, 3}, 24);
-  const Converted converted = Convert(request);
-  EXPECT_TRUE(converted.status.ok()) << converted.status;
-  EXPECT_THAT(
-      converted.unbuilt,
-      IsNotBuilt("float targets (labels of FLOAT32) is not in this build",
-                 "labels.data_type"));
-  SetRaw(*request.mutable_labels(), v1::DATA_TYPE_FLOAT32, {2}, 8);
-  EXPECT_THAT(Convert(request).status,
-              IsInvalid("labels.shape = [2], want [2, 3]", "labels.shape"));
-}
-
-TEST(BatchTest, NamesRowFactorsNotInThisBuild) {
-  for (const std::string field : {"row_weights", "upstream_gradient"}) {
-    const v1::ComputeLossRequest request =
-        RequestWith(field + "{ shape: 2 float_values { values: [ 1, 1 ] } }");
-    const Converted converted = Convert(request);
-    EXPECT_TRUE(converted.status.ok()) << converted.status;
-    EXPECT_THAT(
-        converted.unbuilt,
-        IsNotBuilt("field \"" + field + "\" is not in this build", field));
-  }
-}
-
-TEST(BatchTest, RejectsRowFactorsOfAnotherShape) {
-  for (const std::string field : {"row_weights", "upstream_gradient"}) {
-    EXPECT_THAT(
-        Convert(
-            RequestWith(field +
-                        "{ shape: 3 float_values { values: [ 1, 1, 1 ] } }"))
-            .status,
-        IsInvalid(field + ".shape = [3], want [2]", field + ".shape"));
-    EXPECT_THAT(Convert(RequestWith(field + "{ shape: 2 int64_values {"
-                                            " values: [ 1, 1 ] } }"))
-                    .status,
-                IsInvalid(field + ".data_type = INT64, want a float type",
-                          field + ".data_type"));
-  }
-}
-
-TEST(BatchTest, TakesOneUpstreamValueForAScalarResultOnly) {
-  const std::string one = "upstream_gradient { float_values { values: 1 } }";
-  EXPECT_TRUE(Convert(RequestWith(one)).status.ok());
-  EXPECT_THAT(Convert(RequestWith(one + "reduction: REDUCTION_NONE")).status,
-              IsInvalid("upstream_gradient.shape = [], want [2]",
-                        "upstream_gradient.shape"));
 }
 
 TEST(BatchTest, TakesTheLogitsTypeForTheGradient) {

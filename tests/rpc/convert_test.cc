@@ -24,10 +24,8 @@ compute::LossOptions OptionsOf(const std::string& text) {
 }
 
 WantedOutputs WantedOf(const std::string& text) {
-  Unbuilt unbuilt;
-  const auto wanted = WantedOutputsFromProto(RequestWith(text), unbuilt);
+  const auto wanted = WantedOutputsFromProto(RequestWith(text));
   EXPECT_TRUE(wanted.ok()) << wanted.status();
-  EXPECT_TRUE(unbuilt.status().ok()) << unbuilt.status();
   return wanted.value_or(WantedOutputs());
 }
 
@@ -88,20 +86,28 @@ TEST(LossOptionsTest, RejectsADivisorWithoutTheMean) {
 TEST(WantedOutputsTest, AreLossAndGradientByDefault) {
   const WantedOutputs wanted = WantedOf("");
   EXPECT_TRUE(wanted.loss && wanted.gradient);
-  EXPECT_FALSE(wanted.row_losses || wanted.log_sum_exp || wanted.predictions);
+  EXPECT_FALSE(wanted.row_losses || wanted.log_sum_exp || wanted.predictions ||
+               wanted.probabilities || wanted.log_probabilities);
 }
 
 TEST(WantedOutputsTest, AreThoseListedAndNoOthers) {
   const WantedOutputs loss = WantedOf("outputs: [OUTPUT_LOSS, OUTPUT_LOSS]");
   EXPECT_TRUE(loss.loss);
   EXPECT_FALSE(loss.gradient || loss.row_losses || loss.log_sum_exp ||
-               loss.predictions);
+               loss.predictions || loss.probabilities ||
+               loss.log_probabilities);
   const WantedOutputs others = WantedOf(
       "outputs: [OUTPUT_GRADIENT, OUTPUT_ROW_LOSSES, OUTPUT_LOG_SUM_EXP, "
       "OUTPUT_PREDICTIONS]");
-  EXPECT_FALSE(others.loss);
+  EXPECT_FALSE(others.loss || others.probabilities || others.log_probabilities);
   EXPECT_TRUE(others.gradient && others.row_losses && others.log_sum_exp &&
               others.predictions);
+  const WantedOutputs p = WantedOf("outputs: OUTPUT_PROBABILITIES");
+  EXPECT_TRUE(p.probabilities);
+  EXPECT_FALSE(p.loss || p.gradient || p.log_probabilities);
+  const WantedOutputs log_p = WantedOf("outputs: OUTPUT_LOG_PROBABILITIES");
+  EXPECT_TRUE(log_p.log_probabilities);
+  EXPECT_FALSE(log_p.loss || log_p.gradient || log_p.probabilities);
 }
 
 TEST(WantedOutputsTest, RejectUnspecifiedAndUnknownOnes) {
@@ -115,17 +121,8 @@ TEST(WantedOutputsTest, RejectUnspecifiedAndUnknownOnes) {
               IsInvalid("outputs[0] = 8, want a known Output", "outputs[0]"));
 }
 
-TEST(WantedOutputsTest, NameThoseNotInThisBuild) {
-  for (const std::string output :
-       {"OUTPUT_PROBABILITIES", "OUTPUT_LOG_PROBABILITIES"}) {
-    EXPECT_THAT(
-        StatusOf(RequestWith("outputs: " + output)),
-        IsNotBuilt("output " + output + " is not in this build", "outputs[0]"));
-  }
-}
-
 TEST(LossQueryTest, SaysWhatIsWrongBeforeWhatIsMissing) {
-  EXPECT_THAT(StatusOf(RequestWith("outputs: OUTPUT_PROBABILITIES "
+  EXPECT_THAT(StatusOf(RequestWith("gradient_data_type: DATA_TYPE_FLOAT64 "
                                    "loss { huber { delta: -1 } }")),
               IsInvalid("loss.huber.delta = -1, want a finite number > 0",
                         "loss.huber.delta"));
@@ -137,11 +134,25 @@ TEST(LossQueryTest, CarriesEveryPart) {
       "reduction: REDUCTION_SUM outputs: OUTPUT_LOSS");
   const auto query = LossQueryFromProto(request);
   ASSERT_TRUE(query.ok()) << query.status();
-  EXPECT_EQ(std::get<compute::SoftmaxCrossEntropy>(query->spec).ignore_index,
-            1);
+  EXPECT_EQ(
+      std::get<compute::SoftmaxCrossEntropy>(query->loss.spec).ignore_index, 1);
   EXPECT_EQ(query->options.reduction, compute::Reduction::kSum);
   EXPECT_EQ(query->batch.rows, 2);
   EXPECT_FALSE(query->wanted.gradient);
+}
+
+TEST(LossQueryTest, RejectsAnIgnoreIndexForProbabilities) {
+  v1::ComputeLossRequest request =
+      RequestWith("loss { softmax_cross_entropy { ignore_index: -100 } }");
+  *request.mutable_labels() =
+      FloatTensor(v1::DATA_TYPE_FLOAT32, {2, 3}, {1, 0, 0, 0, 0, 1});
+  EXPECT_THAT(StatusOf(request),
+              IsInvalid("loss.softmax_cross_entropy.ignore_index = -100, want "
+                        "none: it is for class indices and the labels are "
+                        "probabilities",
+                        "loss.softmax_cross_entropy.ignore_index"));
+  request.clear_loss();
+  EXPECT_TRUE(StatusOf(request).ok());
 }
 
 TEST(LossOutputsTest, GiveEachTensorItsShapeAndType) {
@@ -149,23 +160,35 @@ TEST(LossOutputsTest, GiveEachTensorItsShapeAndType) {
       logits { shape: [ 2, 1, 3 ] float_values { values: [ 1, 2, 3, 4, 5, 6 ] } }
       labels { shape: [ 2, 1 ] int64_values { values: [ 0, 2 ] } }
       outputs: [ OUTPUT_GRADIENT, OUTPUT_ROW_LOSSES, OUTPUT_LOG_SUM_EXP,
-                 OUTPUT_PREDICTIONS ])");
+                 OUTPUT_PREDICTIONS, OUTPUT_PROBABILITIES,
+                 OUTPUT_LOG_PROBABILITIES ]
+      gradient_data_type: DATA_TYPE_FLOAT16)");
   const auto query = LossQueryFromProto(request);
   ASSERT_TRUE(query.ok()) << query.status();
   v1::ComputeLossResponse response;
   const auto outputs = LossOutputsToProto(*query, response);
   ASSERT_TRUE(outputs.ok()) << outputs.status();
-  EXPECT_EQ(outputs->gradient.size(), 24u);
+  EXPECT_EQ(outputs->gradient.size(), 12u);
+  EXPECT_EQ(outputs->probabilities.size(), 24u);
+  EXPECT_EQ(outputs->log_probabilities.size(), 24u);
   EXPECT_EQ(outputs->row_losses.size(), 8u);
   EXPECT_EQ(outputs->log_sum_exp.size(), 8u);
   EXPECT_EQ(outputs->predictions.size(), 16u);
   EXPECT_EQ(static_cast<const void*>(outputs->gradient.data()),
             response.gradient().raw().data());
+  EXPECT_EQ(static_cast<const void*>(outputs->probabilities.data()),
+            response.probabilities().raw().data());
+  EXPECT_EQ(static_cast<const void*>(outputs->log_probabilities.data()),
+            response.log_probabilities().raw().data());
   EXPECT_THAT(ShapeOf(response.gradient()), ElementsAre(2, 1, 3));
+  EXPECT_THAT(ShapeOf(response.probabilities()), ElementsAre(2, 1, 3));
+  EXPECT_THAT(ShapeOf(response.log_probabilities()), ElementsAre(2, 1, 3));
   EXPECT_THAT(ShapeOf(response.row_losses()), ElementsAre(2, 1));
   EXPECT_THAT(ShapeOf(response.log_sum_exp()), ElementsAre(2, 1));
   EXPECT_THAT(ShapeOf(response.predictions()), ElementsAre(2, 1));
-  EXPECT_EQ(response.gradient().data_type(), v1::DATA_TYPE_FLOAT32);
+  EXPECT_EQ(response.gradient().data_type(), v1::DATA_TYPE_FLOAT16);
+  EXPECT_EQ(response.probabilities().data_type(), v1::DATA_TYPE_FLOAT32);
+  EXPECT_EQ(response.log_probabilities().data_type(), v1::DATA_TYPE_FLOAT32);
   EXPECT_EQ(response.predictions().data_type(), v1::DATA_TYPE_INT64);
 }
 
@@ -220,7 +243,9 @@ TEST(LossOutputsTest, AllocateNothingThatIsNotAskedFor) {
   ASSERT_TRUE(outputs.ok()) << outputs.status();
   EXPECT_TRUE(outputs->gradient.empty());
   EXPECT_FALSE(response.has_gradient() || response.has_row_losses() ||
-               response.has_log_sum_exp() || response.has_predictions());
+               response.has_log_sum_exp() || response.has_predictions() ||
+               response.has_probabilities() ||
+               response.has_log_probabilities());
 }
 
 TEST(LossOutputsTest, RefuseAResponseThatNoMessageHolds) {
@@ -241,6 +266,20 @@ TEST(LossOutputsTest, RefuseAResponseThatNoMessageHolds) {
   EXPECT_FALSE(LossOutputsToProto(*query, response, 1168).ok());
 }
 
+// 24 bytes of gradient, and as many of each of the others.
+TEST(LossOutputsTest, CountProbabilitiesAsTheGradient) {
+  const v1::ComputeLossRequest request = RequestWith(
+      "outputs: [ OUTPUT_GRADIENT, OUTPUT_PROBABILITIES, "
+      "OUTPUT_LOG_PROBABILITIES ]");
+  const auto query = LossQueryFromProto(request);
+  ASSERT_TRUE(query.ok()) << query.status();
+  v1::ComputeLossResponse response;
+  EXPECT_FALSE(LossOutputsToProto(*query, response, 1215).ok());
+  EXPECT_FALSE(response.has_probabilities() ||
+               response.has_log_probabilities());
+  EXPECT_TRUE(LossOutputsToProto(*query, response, 1216).ok());
+}
+
 TEST(LossSummaryTest, FillsTheNumbers) {
   const v1::ComputeLossRequest request = RequestWith();
   const auto query = LossQueryFromProto(request);
@@ -252,6 +291,19 @@ TEST(LossSummaryTest, FillsTheNumbers) {
   EXPECT_EQ(response.row_count(), 2);
   EXPECT_EQ(response.correct_count(), 1);
   EXPECT_EQ(response.divisor(), 2);
+}
+
+TEST(LossSummaryTest, CountsNoRowAsCorrectWithoutClassIndices) {
+  v1::ComputeLossRequest request = RequestWith();
+  *request.mutable_labels() =
+      FloatTensor(v1::DATA_TYPE_FLOAT32, {2, 3}, {1, 0, 0, 0, 0, 1});
+  const auto query = LossQueryFromProto(request);
+  ASSERT_TRUE(query.ok()) << query.status();
+  v1::ComputeLossResponse response;
+  LossSummaryToProto(*query, {.loss = 0.5, .row_count = 2, .correct_count = 1},
+                     response);
+  EXPECT_EQ(response.correct_count(), 0);
+  EXPECT_EQ(response.row_count(), 2);
 }
 
 TEST(LossSummaryTest, LeavesOutALossNotComputedOrNotAskedFor) {

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+#include <utility>
 #include <variant>
 
+#include "server/compute/batch_checks.h"
 #include "tests/rpc/requests.h"
 
 namespace lossd::rpc {
@@ -14,14 +18,18 @@ constexpr int64_t kClasses = 3;
 struct Converted {
   absl::Status status;   // what is wrong
   absl::Status unbuilt;  // what is missing
-  compute::LossSpec spec;
+  OwnedLossSpec loss;
+
+  const compute::SoftmaxCrossEntropy& spec() const {
+    return std::get<compute::SoftmaxCrossEntropy>(loss.spec);
+  }
 };
 
 Converted Convert(const v1::LossSpec& spec) {
   Unbuilt unbuilt;
-  const auto converted = LossSpecFromProto(spec, kClasses, unbuilt);
+  auto converted = LossSpecFromProto(spec, kClasses, unbuilt);
   return {converted.status(), unbuilt.status(),
-          converted.ok() ? *converted : compute::LossSpec()};
+          converted.ok() ? *std::move(converted) : OwnedLossSpec()};
 }
 
 Converted Convert(const std::string& text) {
@@ -31,16 +39,18 @@ Converted Convert(const std::string& text) {
 TEST(LossSpecTest, IsSoftmaxCrossEntropyWhenUnset) {
   const Converted converted = Convert("");
   EXPECT_TRUE(converted.status.ok() && converted.unbuilt.ok());
-  EXPECT_FALSE(std::get<compute::SoftmaxCrossEntropy>(converted.spec)
-                   .ignore_index.has_value());
+  EXPECT_FALSE(converted.spec().ignore_index.has_value());
+  EXPECT_TRUE(converted.spec().class_weights.empty());
+  EXPECT_EQ(converted.spec().label_smoothing, 0);
+  EXPECT_EQ(converted.spec().z_loss, 0);
+  EXPECT_EQ(converted.spec().logit_scale, 1);
 }
 
 TEST(LossSpecTest, TakesIgnoreIndex) {
   const Converted converted =
       Convert("softmax_cross_entropy { ignore_index: -100 }");
   EXPECT_TRUE(converted.status.ok() && converted.unbuilt.ok());
-  EXPECT_EQ(std::get<compute::SoftmaxCrossEntropy>(converted.spec).ignore_index,
-            -100);
+  EXPECT_EQ(converted.spec().ignore_index, -100);
 }
 
 TEST(LossSpecTest, TakesOptionsAtTheirDefaults) {
@@ -50,22 +60,98 @@ TEST(LossSpecTest, TakesOptionsAtTheirDefaults) {
   EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
 }
 
-TEST(LossSpecTest, NamesEachOptionNotInThisBuild) {
-  for (const auto& [option, text] :
-       std::vector<std::pair<std::string, std::string>>{
-           {"label_smoothing", "label_smoothing: 0.1"},
-           {"class_weights",
-            "class_weights { shape: 3 float_values { values: [ 1, 1, 1 ] } }"},
-           {"z_loss", "z_loss: 0.5"},
-           {"logit_scale", "logit_scale: 2"},
-           {"logit_softcap", "logit_softcap: 30"}}) {
-    const Converted converted = Convert("softmax_cross_entropy {" + text + "}");
+TEST(LossSpecTest, TakesEveryOptionThatIsANumber) {
+  const Converted converted = Convert(
+      "softmax_cross_entropy {"
+      " label_smoothing: 0.1 z_loss: 0.5 logit_scale: 2 }");
+  EXPECT_TRUE(converted.status.ok()) << converted.status;
+  EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
+  EXPECT_EQ(converted.spec().label_smoothing, 0.1);
+  EXPECT_EQ(converted.spec().z_loss, 0.5);
+  EXPECT_EQ(converted.spec().logit_scale, 2);
+}
+
+v1::LossSpec WithClassWeights(const v1::Tensor& weights) {
+  v1::LossSpec spec;
+  *spec.mutable_softmax_cross_entropy()->mutable_class_weights() = weights;
+  return spec;
+}
+
+TEST(LossSpecTest, TakesClassWeightsOfEveryFloatType) {
+  for (const v1::DataType type : kFloatTypes) {
+    const Converted converted =
+        Convert(WithClassWeights(FloatTensor(type, {3}, {0, 0.5, 3})));
     EXPECT_TRUE(converted.status.ok()) << converted.status;
-    const std::string path = "loss.softmax_cross_entropy." + option;
-    EXPECT_THAT(
-        converted.unbuilt,
-        IsNotBuilt("option \"" + path + "\" is not in this build", path));
+    EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
+    EXPECT_THAT(converted.spec().class_weights,
+                testing::ElementsAre(0, 0.5, 3));
   }
+}
+
+// They are the result's own, not the request's.
+TEST(LossSpecTest, KeepsItsClassWeightsWhenMoved) {
+  Converted converted = Convert(
+      WithClassWeights(FloatTensor(v1::DATA_TYPE_FLOAT64, {3}, {1, 2, 4})));
+  const Converted moved = std::move(converted);
+  EXPECT_EQ(moved.spec().class_weights.data(), moved.loss.class_weights.data());
+  EXPECT_THAT(moved.spec().class_weights, testing::ElementsAre(1, 2, 4));
+}
+
+TEST(LossSpecTest, HoldsEachClassWeightToItsRange) {
+  const std::string path = "loss.softmax_cross_entropy.class_weights[2]";
+  const auto status = [](double weight) {
+    return Convert(WithClassWeights(
+                       FloatTensor(v1::DATA_TYPE_FLOAT64, {3}, {1, 1, weight})))
+        .status;
+  };
+  for (const double weight : {0.0, -0.0, 0x1p-100, 0x1p100}) {
+    EXPECT_TRUE(status(weight).ok()) << status(weight);
+  }
+  for (const auto& [weight, text] :
+       {std::pair{-1.0, "-1"},
+        std::pair{std::nextafter(0x1p-100, 0), "7.888609052210117e-31"},
+        std::pair{std::nextafter(0x1p100, HUGE_VAL), "1.2676506002282297e+30"},
+        std::pair{HUGE_VAL, "inf"},
+        std::pair{std::numeric_limits<double>::quiet_NaN(), "nan"}}) {
+    EXPECT_THAT(
+        status(weight),
+        IsInvalid(path + " = " + text + ", want 0 or [2^-100, 2^100]", path));
+  }
+}
+
+// The core checks again: what it refuses must be refused here, by its path.
+TEST(LossSpecTest, TakesNoMoreAndNoLessThanTheCore) {
+  for (const double value :
+       {0.0, 1e-300, std::nextafter(0x1p-100, 0), 0x1p-100,
+        std::nextafter(1e-6, 0), 1e-6, 0.5, 1.0, std::nextafter(1.0, 2), 1e6,
+        std::nextafter(1e6, 2e6), 0x1p100, std::nextafter(0x1p100, HUGE_VAL),
+        HUGE_VAL, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    for (const std::string option :
+         {"label_smoothing", "z_loss", "logit_scale"}) {
+      v1::LossSpec proto;
+      compute::SoftmaxCrossEntropy spec;
+      auto& loss = *proto.mutable_softmax_cross_entropy();
+      if (option == "label_smoothing") {
+        loss.set_label_smoothing(spec.label_smoothing = value);
+      } else if (option == "z_loss") {
+        loss.set_z_loss(spec.z_loss = value);
+      } else {
+        loss.set_logit_scale(spec.logit_scale = value);
+      }
+      EXPECT_EQ(Convert(proto).status.ok(),
+                compute::CheckSoftmaxCrossEntropy(spec, {}).ok())
+          << option << " " << value;
+    }
+  }
+}
+
+TEST(LossSpecTest, NamesASoftcapNotInThisBuild) {
+  const Converted converted =
+      Convert("softmax_cross_entropy { logit_softcap: 30 }");
+  EXPECT_TRUE(converted.status.ok()) << converted.status;
+  const std::string path = "loss.softmax_cross_entropy.logit_softcap";
+  EXPECT_THAT(converted.unbuilt,
+              IsNotBuilt("option \"" + path + "\" is not in this build", path));
 }
 
 TEST(LossSpecTest, NamesEachLossNotInThisBuild) {
@@ -129,14 +215,16 @@ INSTANTIATE_TEST_SUITE_P(
               "[0, 1]"},
         Bound{"softmax_cross_entropy",
               "z_loss",
-              {"0", "1e300"},
-              kNegative,
-              "a finite number >= 0"},
+              {"0", "7.888609052210118e-31", "1.2676506002282294e+30"},
+              {"-1e-300", "7.888609052210117e-31", "1.2676506002282297e+30",
+               "nan", "inf"},
+              "0 or [2^-100, 2^100]"},
         Bound{"softmax_cross_entropy",
               "logit_scale",
-              {"-1", "0", "1e300"},
-              {"nan", "inf", "-inf"},
-              "a finite number"},
+              {"1e-6", "1e6"},
+              {"0", "-1", "9.999999999999997e-07", "1000000.0000000001", "nan",
+               "inf", "-inf"},
+              "[1e-06, 1e+06]"},
         Bound{"softmax_cross_entropy",
               "logit_softcap",
               {"1e-300", "1e300"},

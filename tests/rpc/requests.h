@@ -12,7 +12,9 @@
 
 #include "absl/status/status.h"
 #include "lossd/v1/loss_service.pb.h"
+#include "server/compute/element_type.h"
 #include "server/compute/error.h"
+#include "server/rpc/tensor.h"
 
 namespace lossd::rpc {
 
@@ -64,6 +66,27 @@ std::vector<Value> ValuesOf(const v1::Tensor& tensor) {
   std::memcpy(values.data(), tensor.raw().data(), tensor.raw().size());
   return values;
 }
+
+// A tensor of a float type: `values`, rounded to it.
+inline v1::Tensor FloatTensor(v1::DataType type,
+                              const std::vector<int64_t>& shape,
+                              const std::vector<double>& values) {
+  v1::Tensor tensor;
+  tensor.set_data_type(type);
+  tensor.mutable_shape()->Add(shape.begin(), shape.end());
+  std::string& raw = *tensor.mutable_raw();
+  raw.resize(values.size() * ElementBytes(type));
+  for (size_t i = 0; i < values.size(); ++i) {
+    compute::StoreElement(*FloatTypeFromProto(type), values[i],
+                          reinterpret_cast<std::byte*>(raw.data()),
+                          static_cast<int64_t>(i));
+  }
+  return tensor;
+}
+
+inline constexpr v1::DataType kFloatTypes[] = {
+    v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16, v1::DATA_TYPE_FLOAT32,
+    v1::DATA_TYPE_FLOAT64};
 
 inline std::vector<int64_t> ShapeOf(const v1::Tensor& tensor) {
   return {tensor.shape().begin(), tensor.shape().end()};
