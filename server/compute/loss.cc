@@ -10,6 +10,8 @@
 #include "server/compute/batch_checks.h"
 #include "server/compute/exact_sum.h"
 #include "server/compute/losses/huber.h"
+#include "server/compute/losses/multiclass_hinge.h"
+#include "server/compute/losses/negative_log_likelihood.h"
 #include "server/compute/losses/sigmoid_cross_entropy.h"
 #include "server/compute/losses/softmax_cross_entropy.h"
 #include "server/compute/losses/squared_error.h"

@@ -94,6 +94,21 @@ struct SigmoidCrossEntropy {
   double label_smoothing = 0.0;  // towards 1/2; in [0, 1]
 };
 
+// Negative log-likelihood: the logits are log-probabilities already. Over class
+// indices.
+struct NegativeLogLikelihood {
+  // Rows with this label have loss 0 and gradient 0 and do not count.
+  std::optional<int64_t> ignore_index = std::nullopt;
+  // [classes], each 0 or in the range of factors. Empty: 1.
+  absl::Span<const double> class_weights = {};
+};
+
+// The mean over i != y of max(0, margin - z_y + z_i)^power. Over class indices.
+struct MulticlassHinge {
+  double margin = 1.0;  // in [-2^100, 2^100]
+  int power = 1;        // 1 or 2
+};
+
 // The mean of (z - t)^2; targets are any finite numbers.
 struct SquaredError {};
 
@@ -104,7 +119,8 @@ struct Huber {
 
 // The loss to compute, with its options. One member per loss of the catalogue.
 using LossSpec =
-    std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy, SquaredError, Huber>;
+    std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
+                 NegativeLogLikelihood, MulticlassHinge, SquaredError, Huber>;
 
 enum class Reduction { kMean, kSum, kNone };
 

@@ -27,7 +27,7 @@
 #include "server/compute/exact/search-inl.h"
 #include "server/compute/exact/slow_sums-inl.h"
 #include "server/compute/exact/vector_pair-inl.h"
-#include "server/compute/losses/loss_job.h"
+#include "server/compute/losses/wide_row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
@@ -45,37 +45,6 @@ struct ScalarElement {
   double term;
   double slope;
 };
-
-// Fills to[0 .. size) with the elements of `from`, exactly.
-inline HWY_NOINLINE void WidenRow(ElementType type, const std::byte* from,
-                                  int64_t size, double* to) {
-  WithElementType(type, [&](auto zero) HWY_ATTR {
-    using T = decltype(zero);
-    const T* const p = reinterpret_cast<const T*>(from);
-    int64_t i = 0;
-    for (; i + kLanes <= size; i += kLanes) {
-      hn::StoreU(LoadAsDouble(p + i), Doubles(), to + i);
-    }
-    for (; i < size; ++i) to[i] = ToDouble(LoadElement<T>(from, i));
-  });
-}
-
-// Fills `to` with from[0 .. size), rounded.
-inline HWY_NOINLINE void NarrowRow(ElementType type, const double* from,
-                                   int64_t size, std::byte* to) {
-  if (type == ElementType::kFloat64) {
-    std::memcpy(to, from, size * sizeof(double));
-    return;
-  }
-  int64_t i = 0;
-  if (type == ElementType::kFloat32) {
-    for (; i + kLanes <= size; i += kLanes) {
-      hn::StoreU(ToFloats(hn::LoadU(Doubles(), from + i)), Floats(),
-                 reinterpret_cast<float*>(to) + i);
-    }
-  }
-  for (; i < size; ++i) StoreElement(type, from[i], to, i);
-}
 
 // A row's sum of terms, and its elements' slopes times `factor` in gradient[0
 // .. size), which may be null. z and t have room for whole chunks.
@@ -140,91 +109,35 @@ HWY_NOINLINE Pair AddInfinite(const Formula& formula, const double* z,
   return sum;
 }
 
-inline double RoundedPair(Pair value) {
-  return std::isinf(value.hi) ? value.hi : value.hi + value.lo;
-}
-
 // One row: its outputs, and what it adds to `sums`.
 template <typename Loss, typename Formula>
 HWY_NOINLINE void ComputeElementwiseRow(const LossJob<Loss>& job,
                                         const LossRules& rules,
                                         const Formula& formula, int64_t row,
                                         RowScratch& scratch, RowSums& sums) {
-  const Batch& batch = *job.batch;
-  const LossOutputs& out = *job.outputs;
-  const auto& targets = std::get<FloatTargets>(batch.labels);
-  const ElementType type = batch.logits_type;
-  const int64_t classes = batch.classes;
-  double* const z = RowScratch::Room(scratch.exps, classes + kChunk);
+  const auto& targets = std::get<FloatTargets>(job.batch->labels);
+  const int64_t classes = job.batch->classes;
   double* const t = RowScratch::Room(scratch.targets, classes + kChunk);
-  double* const g = RowScratch::Room(scratch.exps_low, classes + kChunk);
   WidenRow(targets.type, job.targets->Row(row, scratch.gathered_targets),
            classes, t);
-  const auto* const bytes_t = reinterpret_cast<const std::byte*>(t);
-  if (!MaximumInRange<double>(bytes_t, classes, rules.min_target,
-                              rules.max_target)
+  if (!MaximumInRange<double>(reinterpret_cast<const std::byte*>(t), classes,
+                              rules.min_target, rules.max_target)
            .in_range) {
     if (sums.first_bad_target_row < 0) sums.first_bad_target_row = row;
     return;
   }
-  WidenRow(type, job.logits->Row(row, scratch.gathered), classes, z);
-  const auto* const bytes_z = reinterpret_cast<const std::byte*>(z);
-  const Maximum max = MaximumInRange<double>(
-      bytes_z, classes, -std::numeric_limits<double>::infinity(),
-      std::numeric_limits<double>::max());
-  const bool has_infinite =
-      !MaximumInRange<double>(bytes_z, classes,
-                              -std::numeric_limits<double>::max(),
-                              std::numeric_limits<double>::max())
-           .in_range;
-  const double weight = RowWeight(batch, row);
-  const double upstream = Upstream(batch, row);
-  const ElementType gradient_type = out.gradient_type.value_or(type);
-  std::byte* const gradient =
-      RowOf(out.gradient, row, classes * ElementBytes(gradient_type));
-  double loss = std::numeric_limits<double>::quiet_NaN();
-  double rounded = loss;
-  if (!max.in_range) {
-    if (sums.first_bad_row < 0) sums.first_bad_row = row;
-    if (gradient != nullptr) FillWithNan(gradient_type, classes, gradient);
-  } else {
-    std::fill_n(z + classes, kChunk, 0.0);
-    std::fill_n(t + classes, kChunk, 0.0);
-    const bool has_gradient =
-        weight != 0.0 && upstream != 0.0 && job.divisor != 0.0;
-    const Pair mean =
-        Pair{weight, 0.0} / Pair{static_cast<double>(classes), 0.0};
-    const Pair factor =
-        has_gradient ? mean * Pair{upstream, 0.0} / Pair{job.divisor, 0.0}
-                     : Pair();
-    double* const wanted = gradient != nullptr && has_gradient ? g : nullptr;
-    Pair sum = SumElements(formula, z, t, classes, factor, wanted);
-    if (has_infinite) {
-      sum = AddInfinite(formula, z, t, classes, factor, sum, wanted);
-    }
-    if (gradient != nullptr) {
-      if (!has_gradient) std::fill_n(g, classes, 0.0);
-      NarrowRow(gradient_type, g, classes, gradient);
-    }
-    // 0 times an infinite term is 0.
-    const Pair row_loss = weight == 0.0 ? Pair() : sum * mean;
-    loss = std::isinf(sum.hi) && weight != 0.0 ? sum.hi : RoundedPair(row_loss);
-    rounded = std::isinf(loss) ? loss : RoundTo(type, row_loss);
+  std::fill_n(t + classes, kChunk, 0.0);
+  WideRow wide(job, row, scratch);
+  if (!wide.in_range()) return wide.FinishUndefined(sums);
+  const Pair count = {static_cast<double>(classes), 0.0};
+  const Pair factor = wide.factor() / count;
+  Pair sum =
+      SumElements(formula, wide.logits(), t, classes, factor, wide.gradient());
+  if (wide.has_infinite()) {
+    sum = AddInfinite(formula, wide.logits(), t, classes, factor, sum,
+                      wide.gradient());
   }
-  sums.loss.Add(loss);
-  if (!out.row_losses.empty()) {
-    StoreElement(type, rounded, out.row_losses.data(), row);
-  }
-  if (!out.predictions.empty()) {
-    RowTask task;
-    task.type = ElementType::kFloat64;
-    task.logits = bytes_z;
-    task.classes = classes;
-    StoreElement(max.in_range
-                     ? FirstIndexOf<double>(max.value, bytes_z, classes)
-                     : PredictionOfNonFiniteRow(task),
-                 out.predictions.data(), row);
-  }
+  wide.Finish(std::isinf(sum.hi) ? sum : sum / count, sums);
 }
 
 // Rows [first, last) by `formula`.

@@ -1,0 +1,135 @@
+#include "server/compute/losses/multiclass_hinge.h"
+
+#include <cmath>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "server/compute/losses/multiclass_hinge.cc"
+#include "hwy/foreach_target.h"  // includes this file once per target
+#include "hwy/highway.h"
+#include "server/compute/batch_checks.h"
+#include "server/compute/exact/slow_sums-inl.h"
+#include "server/compute/exact/vector_pair-inl.h"
+#include "server/compute/losses/wide_row-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lossd::compute::HWY_NAMESPACE {
+
+namespace {
+
+struct HingeSums {
+  Pair terms;   // of h^power over i != y
+  Pair slopes;  // of their derivatives
+};
+
+// Also fills gradient[0 .. size) with the derivatives times `factor`, unless it
+// is null. An infinite distance is no term: the caller has those.
+HWY_NOINLINE HingeSums SumHinges(const MulticlassHinge& loss, const double* z,
+                                 int64_t size, int64_t label, Pair factor,
+                                 double* gradient) {
+  const Doubles d;
+  const VecD zero = hn::Zero(d);
+  const VecD minus_label = hn::Set(d, -z[label]);
+  const VecPair margin = PairOf(loss.margin);
+  const VecPair factors = Broadcast(factor);
+  VecPair terms[kVectors], slopes[kVectors];
+  for (auto& sum : terms) sum = PairOf(0.0);
+  for (auto& sum : slopes) sum = PairOf(0.0);
+  const auto add = [](VecPair term, VecPair& sum) HWY_ATTR {
+    const VecPair high = TwoSum(sum.hi, term.hi);
+    sum = FastTwoSum(high.hi, hn::Add(high.lo, hn::Add(sum.lo, term.lo)));
+  };
+  for (int64_t i = 0; i < size; i += kChunk) {
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const int64_t at = i + v * kLanes;
+      const VecD logits = hn::LoadU(d, z + at);
+      const auto counts =
+          hn::And(hn::And(IsBelow(size - i, v), IsNot(label, i, v)),
+                  hn::Gt(logits, hn::Neg(hn::Inf(d))));
+      const VecPair hinge =
+          Add(TwoSum(hn::IfThenElseZero(counts, logits), minus_label), margin);
+      const auto open = hn::And(counts, hn::Gt(hinge.hi, zero));
+      const VecPair h = ZeroUnless(open, hinge);
+      const VecPair slope =
+          loss.power == 2 ? Scaled(h, 2.0) : ZeroUnless(open, PairOf(1.0));
+      add(loss.power == 2 ? Mul(h, h) : h, terms[v]);
+      add(slope, slopes[v]);
+      if (gradient != nullptr) {
+        hn::StoreU(Rounded(Mul(slope, factors)), d, gradient + at);
+      }
+    }
+  }
+  return {SumOfLanes(terms), SumOfLanes(slopes)};
+}
+
+// The row of an impossible label: every possible class is infinitely far above.
+Pair ImpossibleLabel(const MulticlassHinge& loss, const double* z, int64_t size,
+                     int64_t label, Pair factor, double* gradient) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double slope = loss.power == 2 ? kInfinity : 1.0;
+  double above = 0.0;
+  for (int64_t i = 0; i < size; ++i) {
+    const bool open = !std::isinf(z[i]);
+    above += open;
+    if (gradient != nullptr) gradient[i] = open ? slope * factor.hi : 0.0;
+  }
+  if (above == 0.0) return {};
+  if (gradient != nullptr) gradient[label] = -above * slope * factor.hi;
+  return {kInfinity, 0.0};
+}
+
+}  // namespace
+
+RowSums MulticlassHingeRows(const LossJob<MulticlassHinge>& job, int64_t first,
+                            int64_t last) {
+  const MulticlassHinge& loss = *job.loss;
+  const int64_t classes = job.batch->classes;
+  return ComputeIndexedRows(job, first, last, [&](WideRow& row, int64_t label) {
+    double* const gradient = row.gradient();
+    if (classes == 1) {
+      if (gradient != nullptr) gradient[0] = 0.0;
+      return Pair();
+    }
+    const Pair others = {static_cast<double>(classes - 1), 0.0};
+    const Pair factor = row.factor() / others;
+    if (std::isinf(row.logits()[label])) {
+      return ImpossibleLabel(loss, row.logits(), classes, label, factor,
+                             gradient);
+    }
+    const HingeSums sums =
+        SumHinges(loss, row.logits(), classes, label, factor, gradient);
+    if (gradient != nullptr) {
+      const Pair g = -(sums.slopes * factor);
+      gradient[label] = std::isinf(g.hi) ? g.hi : g.hi + g.lo;
+    }
+    return std::isinf(sums.terms.hi) ? sums.terms : sums.terms / others;
+  });
+}
+
+}  // namespace lossd::compute::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lossd::compute {
+
+HWY_EXPORT(MulticlassHingeRows);
+
+LossRules RulesOf(const MulticlassHinge&) { return {.takes_indices = true}; }
+
+absl::Status CheckOptions(const MulticlassHinge& loss, const Batch&) {
+  if (!(std::abs(loss.margin) <= kMaxFactor)) {
+    return OptionOutOfRange("margin", loss.margin, "[-2^100, 2^100]");
+  }
+  if (loss.power != 1 && loss.power != 2) {
+    return OptionOutOfRange("power", loss.power, "1 or 2");
+  }
+  return absl::OkStatus();
+}
+
+RowSums ComputeRows(const LossJob<MulticlassHinge>& job, int64_t first,
+                    int64_t last) {
+  return HWY_DYNAMIC_DISPATCH(MulticlassHingeRows)(job, first, last);
+}
+
+}  // namespace lossd::compute
+#endif  // HWY_ONCE
