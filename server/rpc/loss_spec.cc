@@ -38,8 +38,12 @@ class OptionChecker {
     Check(option, value, std::isfinite(value) && value > 0,
           "a finite number > 0");
   }
-  void Finite(std::string_view option, double value) {
-    Check(option, value, std::isfinite(value), "a finite number");
+  void PositiveFactor(std::string_view option, double value) {
+    Check(option, value, value > 0 && IsFactor(value), "[2^-100, 2^100]");
+  }
+  void Margin(std::string_view option, double value) {
+    Check(option, value, std::abs(value) <= compute::kMaxFactor,
+          "[-2^100, 2^100]");
   }
   void OneOrTwo(std::string_view option, int32_t value) {
     Check(option, value, value == 1 || value == 2, "1 or 2");
@@ -85,21 +89,6 @@ class OptionChecker {
   absl::Status status_;
 };
 
-absl::Status Check(const v1::SigmoidCrossEntropy& loss, OptionChecker check) {
-  if (loss.has_positive_weights()) {
-    check.PerClass("positive_weights", loss.positive_weights());
-  }
-  check.InUnitInterval("label_smoothing", loss.label_smoothing());
-  return check.status();
-}
-
-absl::Status Check(const v1::NegativeLogLikelihood& loss, OptionChecker check) {
-  if (loss.has_class_weights()) {
-    check.PerClass("class_weights", loss.class_weights());
-  }
-  return check.status();
-}
-
 absl::Status Check(const v1::KlDivergence& loss, OptionChecker check) {
   if (loss.has_temperature()) check.Positive("temperature", loss.temperature());
   return check.status();
@@ -116,21 +105,6 @@ absl::Status Check(const v1::SoftmaxFocal& loss, OptionChecker check) {
 absl::Status Check(const v1::SigmoidFocal& loss, OptionChecker check) {
   if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
   if (loss.has_alpha()) check.InUnitInterval("alpha", loss.alpha());
-  return check.status();
-}
-
-absl::Status Check(const v1::MulticlassHinge& loss, OptionChecker check) {
-  if (loss.has_margin()) check.Finite("margin", loss.margin());
-  if (loss.has_power()) check.OneOrTwo("power", loss.power());
-  return check.status();
-}
-
-absl::Status Check(const v1::SquaredError&, const OptionChecker& check) {
-  return check.status();
-}
-
-absl::Status Check(const v1::Huber& loss, OptionChecker check) {
-  if (loss.has_delta()) check.Positive("delta", loss.delta());
   return check.status();
 }
 
@@ -177,6 +151,69 @@ absl::StatusOr<OwnedLossSpec> SoftmaxCrossEntropyFromProto(
   return owned;
 }
 
+// A loss of the catalogue whose options take nothing beside numbers.
+template <typename Spec>
+absl::StatusOr<OwnedLossSpec> Checked(const Spec& spec,
+                                      const OptionChecker& check) {
+  if (!check.status().ok()) return check.status();
+  OwnedLossSpec owned;
+  owned.spec = spec;
+  return owned;
+}
+
+absl::StatusOr<OwnedLossSpec> SigmoidCrossEntropyFromProto(
+    const v1::SigmoidCrossEntropy& loss, int64_t classes) {
+  OwnedLossSpec owned;
+  compute::SigmoidCrossEntropy spec;
+  OptionChecker check("sigmoid_cross_entropy", classes);
+  if (loss.has_positive_weights()) {
+    owned.class_weights =
+        check.FactorPerClass("positive_weights", loss.positive_weights());
+    spec.positive_weights = owned.class_weights;
+  }
+  spec.label_smoothing = loss.label_smoothing();
+  check.InUnitInterval("label_smoothing", spec.label_smoothing);
+  if (!check.status().ok()) return check.status();
+  owned.spec = spec;
+  return owned;
+}
+
+absl::StatusOr<OwnedLossSpec> NegativeLogLikelihoodFromProto(
+    const v1::NegativeLogLikelihood& loss, int64_t classes) {
+  OwnedLossSpec owned;
+  compute::NegativeLogLikelihood spec;
+  OptionChecker check("negative_log_likelihood", classes);
+  if (loss.has_class_weights()) {
+    owned.class_weights =
+        check.FactorPerClass("class_weights", loss.class_weights());
+    spec.class_weights = owned.class_weights;
+  }
+  if (loss.has_ignore_index()) spec.ignore_index = loss.ignore_index();
+  if (!check.status().ok()) return check.status();
+  owned.spec = spec;
+  return owned;
+}
+
+absl::StatusOr<OwnedLossSpec> MulticlassHingeFromProto(
+    const v1::MulticlassHinge& loss, int64_t classes) {
+  compute::MulticlassHinge spec;
+  if (loss.has_margin()) spec.margin = loss.margin();
+  if (loss.has_power()) spec.power = loss.power();
+  OptionChecker check("multiclass_hinge", classes);
+  check.Margin("margin", spec.margin);
+  check.OneOrTwo("power", spec.power);
+  return Checked(spec, check);
+}
+
+absl::StatusOr<OwnedLossSpec> HuberFromProto(const v1::Huber& loss,
+                                             int64_t classes) {
+  compute::Huber spec;
+  if (loss.has_delta()) spec.delta = loss.delta();
+  OptionChecker check("huber", classes);
+  check.PositiveFactor("delta", spec.delta);
+  return Checked(spec, check);
+}
+
 }  // namespace
 
 absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
@@ -187,11 +224,11 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
       return SoftmaxCrossEntropyFromProto(spec.softmax_cross_entropy(), classes,
                                           unbuilt);
     case v1::LossSpec::kSigmoidCrossEntropy:
-      return UnbuiltLoss(spec.sigmoid_cross_entropy(), "sigmoid_cross_entropy",
-                         classes, unbuilt);
+      return SigmoidCrossEntropyFromProto(spec.sigmoid_cross_entropy(),
+                                          classes);
     case v1::LossSpec::kNegativeLogLikelihood:
-      return UnbuiltLoss(spec.negative_log_likelihood(),
-                         "negative_log_likelihood", classes, unbuilt);
+      return NegativeLogLikelihoodFromProto(spec.negative_log_likelihood(),
+                                            classes);
     case v1::LossSpec::kKlDivergence:
       return UnbuiltLoss(spec.kl_divergence(), "kl_divergence", classes,
                          unbuilt);
@@ -202,13 +239,12 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
       return UnbuiltLoss(spec.sigmoid_focal(), "sigmoid_focal", classes,
                          unbuilt);
     case v1::LossSpec::kMulticlassHinge:
-      return UnbuiltLoss(spec.multiclass_hinge(), "multiclass_hinge", classes,
-                         unbuilt);
+      return MulticlassHingeFromProto(spec.multiclass_hinge(), classes);
     case v1::LossSpec::kSquaredError:
-      return UnbuiltLoss(spec.squared_error(), "squared_error", classes,
-                         unbuilt);
+      return Checked(compute::SquaredError(),
+                     OptionChecker("squared_error", classes));
     case v1::LossSpec::kHuber:
-      return UnbuiltLoss(spec.huber(), "huber", classes, unbuilt);
+      return HuberFromProto(spec.huber(), classes);
     case v1::LossSpec::KIND_NOT_SET:
       break;
   }

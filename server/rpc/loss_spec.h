@@ -20,7 +20,7 @@ struct OwnedLossSpec {
   OwnedLossSpec& operator=(OwnedLossSpec&&) = default;
 
   compute::LossSpec spec;
-  std::vector<double> class_weights;
+  std::vector<double> class_weights;  // or positive ones
 };
 
 // Converts the loss of a batch of `classes` classes; `spec` with no loss set

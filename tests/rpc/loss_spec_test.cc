@@ -7,7 +7,7 @@
 #include <utility>
 #include <variant>
 
-#include "server/compute/batch_checks.h"
+#include "server/compute/losses/softmax_cross_entropy.h"
 #include "tests/rpc/requests.h"
 
 namespace lossd::rpc {
@@ -139,7 +139,7 @@ TEST(LossSpecTest, TakesNoMoreAndNoLessThanTheCore) {
         loss.set_logit_scale(spec.logit_scale = value);
       }
       EXPECT_EQ(Convert(proto).status.ok(),
-                compute::CheckSoftmaxCrossEntropy(spec, {}).ok())
+                compute::CheckOptions(spec, {}).ok())
           << option << " " << value;
     }
   }
@@ -156,15 +156,57 @@ TEST(LossSpecTest, NamesASoftcapNotInThisBuild) {
 
 TEST(LossSpecTest, NamesEachLossNotInThisBuild) {
   for (const std::string loss :
-       {"sigmoid_cross_entropy", "negative_log_likelihood", "kl_divergence",
-        "softmax_focal", "sigmoid_focal", "multiclass_hinge", "squared_error",
-        "huber"}) {
+       {"kl_divergence", "softmax_focal", "sigmoid_focal"}) {
     const Converted converted = Convert(loss + "{}");
     EXPECT_TRUE(converted.status.ok()) << converted.status;
     EXPECT_THAT(converted.unbuilt,
                 IsNotBuilt("loss \"" + loss + "\" is not in this build",
                            "loss." + loss));
   }
+}
+
+TEST(LossSpecTest, TakesEveryOptionOfTheOtherLosses) {
+  const auto loss = [](const std::string& text) {
+    Converted converted = Convert(text);
+    EXPECT_TRUE(converted.status.ok()) << converted.status;
+    EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
+    return std::move(converted.loss.spec);
+  };
+  const auto hinge = std::get<compute::MulticlassHinge>(
+      loss("multiclass_hinge { margin: -2.5 power: 2 }"));
+  EXPECT_EQ(hinge.margin, -2.5);
+  EXPECT_EQ(hinge.power, 2);
+  EXPECT_EQ(
+      std::get<compute::MulticlassHinge>(loss("multiclass_hinge {}")).margin,
+      1);
+  EXPECT_EQ(std::get<compute::Huber>(loss("huber { delta: 0.25 }")).delta,
+            0.25);
+  EXPECT_EQ(std::get<compute::Huber>(loss("huber {}")).delta, 1);
+  loss("squared_error {}");
+  EXPECT_EQ(std::get<compute::SigmoidCrossEntropy>(
+                loss("sigmoid_cross_entropy { label_smoothing: 0.5 }"))
+                .label_smoothing,
+            0.5);
+  EXPECT_EQ(std::get<compute::NegativeLogLikelihood>(
+                loss("negative_log_likelihood { ignore_index: -7 }"))
+                .ignore_index,
+            -7);
+}
+
+TEST(LossSpecTest, TakesWeightsOfTheOtherLosses) {
+  v1::LossSpec sigmoid, likelihood;
+  const v1::Tensor weights = FloatTensor(v1::DATA_TYPE_FLOAT64, {3}, {1, 2, 4});
+  *sigmoid.mutable_sigmoid_cross_entropy()->mutable_positive_weights() =
+      weights;
+  *likelihood.mutable_negative_log_likelihood()->mutable_class_weights() =
+      weights;
+  const Converted a = Convert(sigmoid), b = Convert(likelihood);
+  EXPECT_THAT(
+      std::get<compute::SigmoidCrossEntropy>(a.loss.spec).positive_weights,
+      testing::ElementsAre(1, 2, 4));
+  EXPECT_THAT(
+      std::get<compute::NegativeLogLikelihood>(b.loss.spec).class_weights,
+      testing::ElementsAre(1, 2, 4));
 }
 
 TEST(LossSpecTest, NamesALossOfALaterContract) {
@@ -253,9 +295,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bound{"sigmoid_focal", "alpha", {"0", "1"}, kOutsideUnit, "[0, 1]"},
         Bound{"multiclass_hinge",
               "margin",
-              {"-1e300", "1e300"},
-              {"nan", "inf", "-inf"},
-              "a finite number"},
+              {"-1.2676506002282294e+30", "1.2676506002282294e+30"},
+              {"-1.2676506002282297e+30", "1.2676506002282297e+30", "nan",
+               "inf", "-inf"},
+              "[-2^100, 2^100]"},
         Bound{"multiclass_hinge",
               "power",
               {"1", "2"},
@@ -263,9 +306,10 @@ INSTANTIATE_TEST_SUITE_P(
               "1 or 2"},
         Bound{"huber",
               "delta",
-              {"1e-300", "1e300"},
-              kNotPositive,
-              "a finite number > 0"}),
+              {"7.888609052210118e-31", "1.2676506002282294e+30"},
+              {"0", "-1", "7.888609052210117e-31", "1.2676506002282297e+30",
+               "nan", "inf"},
+              "[2^-100, 2^100]"}),
     [](const auto& info) { return info.param.loss + "_" + info.param.option; });
 
 TEST(LossSpecTest, RejectsWeightsOfAnotherLengthThanTheClasses) {

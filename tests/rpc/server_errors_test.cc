@@ -73,9 +73,10 @@ TEST_F(ServerErrorsTest, NameALogitThatIsNotFinite) {
 }
 
 TEST_F(ServerErrorsTest, NameALossNotInThisBuild) {
-  const grpc::Status status = Refusal(RequestWith("loss { huber {} }"),
+  const grpc::Status status = Refusal(RequestWith("loss { sigmoid_focal {} }"),
                                       grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(status.error_message(), "loss \"huber\" is not in this build");
+  EXPECT_EQ(status.error_message(),
+            "loss \"sigmoid_focal\" is not in this build");
   EXPECT_EQ(ErrorInfoOf(status).reason(), "NOT_IN_THIS_BUILD");
 }
 
