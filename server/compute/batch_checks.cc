@@ -119,13 +119,13 @@ absl::Status CheckRules(const LossRules& rules, const Batch& batch,
          "labels",
          {}});
   }
-  if (!rules.is_softmax &&
+  if (!rules.has_probabilities &&
       !(outputs.log_sum_exp.empty() && outputs.probabilities.empty() &&
         outputs.log_probabilities.empty())) {
     return MakeError(absl::StatusCode::kInvalidArgument,
                      "outputs ask for log_sum_exp, probabilities or "
-                     "log_probabilities, want only what this loss has: it is "
-                     "no softmax's",
+                     "log_probabilities, want none of these: they are "
+                     "softmax cross-entropy's",
                      {"OUTPUT_NOT_OF_THIS_LOSS", "outputs", {}});
   }
   return absl::OkStatus();

@@ -103,6 +103,15 @@ struct NegativeLogLikelihood {
   absl::Span<const double> class_weights = {};
 };
 
+// -w_y (1 - p_y)^gamma ln p_y, p = softmax(z). Over class indices.
+struct SoftmaxFocal {
+  double gamma = 2.0;  // 0 or in the range of factors
+  // Rows with this label have loss 0 and gradient 0 and do not count.
+  std::optional<int64_t> ignore_index = std::nullopt;
+  // [classes], each 0 or in the range of factors. Empty: 1.
+  absl::Span<const double> class_weights = {};
+};
+
 // The mean over i != y of max(0, margin - z_y + z_i)^power. Over class indices.
 struct MulticlassHinge {
   double margin = 1.0;  // in [-2^100, 2^100]
@@ -118,9 +127,9 @@ struct Huber {
 };
 
 // The loss to compute, with its options. One member per loss of the catalogue.
-using LossSpec =
-    std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
-                 NegativeLogLikelihood, MulticlassHinge, SquaredError, Huber>;
+using LossSpec = std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
+                              NegativeLogLikelihood, SoftmaxFocal,
+                              MulticlassHinge, SquaredError, Huber>;
 
 enum class Reduction { kMean, kSum, kNone };
 

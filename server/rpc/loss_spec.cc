@@ -94,14 +94,6 @@ absl::Status Check(const v1::KlDivergence& loss, OptionChecker check) {
   return check.status();
 }
 
-absl::Status Check(const v1::SoftmaxFocal& loss, OptionChecker check) {
-  if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
-  if (loss.has_class_weights()) {
-    check.PerClass("class_weights", loss.class_weights());
-  }
-  return check.status();
-}
-
 absl::Status Check(const v1::SigmoidFocal& loss, OptionChecker check) {
   if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
   if (loss.has_alpha()) check.InUnitInterval("alpha", loss.alpha());
@@ -194,6 +186,24 @@ absl::StatusOr<OwnedLossSpec> NegativeLogLikelihoodFromProto(
   return owned;
 }
 
+absl::StatusOr<OwnedLossSpec> SoftmaxFocalFromProto(
+    const v1::SoftmaxFocal& loss, int64_t classes) {
+  OwnedLossSpec owned;
+  compute::SoftmaxFocal spec;
+  OptionChecker check("softmax_focal", classes);
+  if (loss.has_gamma()) spec.gamma = loss.gamma();
+  check.Factor("gamma", spec.gamma);
+  if (loss.has_class_weights()) {
+    owned.class_weights =
+        check.FactorPerClass("class_weights", loss.class_weights());
+    spec.class_weights = owned.class_weights;
+  }
+  if (loss.has_ignore_index()) spec.ignore_index = loss.ignore_index();
+  if (!check.status().ok()) return check.status();
+  owned.spec = spec;
+  return owned;
+}
+
 absl::StatusOr<OwnedLossSpec> MulticlassHingeFromProto(
     const v1::MulticlassHinge& loss, int64_t classes) {
   compute::MulticlassHinge spec;
@@ -233,8 +243,7 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
       return UnbuiltLoss(spec.kl_divergence(), "kl_divergence", classes,
                          unbuilt);
     case v1::LossSpec::kSoftmaxFocal:
-      return UnbuiltLoss(spec.softmax_focal(), "softmax_focal", classes,
-                         unbuilt);
+      return SoftmaxFocalFromProto(spec.softmax_focal(), classes);
     case v1::LossSpec::kSigmoidFocal:
       return UnbuiltLoss(spec.sigmoid_focal(), "sigmoid_focal", classes,
                          unbuilt);

@@ -49,9 +49,11 @@ struct LossRules {
   double min_target = 0.0;
   double max_target = 0.0;
   const char* target_range = "";
-  // Whether the logits are a softmax's: log_sum_exp, probabilities and their
-  // logarithms are among the outputs, and a row of nothing but -inf is none.
-  bool is_softmax = false;
+  // Whether log_sum_exp, probabilities and their logarithms are among the
+  // outputs.
+  bool has_probabilities = false;
+  // Whether a row of nothing but -inf is none.
+  bool needs_possible_class = false;
   double logit_scale = 1.0;  // the logits must be finite times this, too
 };
 

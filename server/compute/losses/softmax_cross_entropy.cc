@@ -175,7 +175,8 @@ LossRules RulesOf(const SoftmaxCrossEntropy& loss) {
           .min_target = 0.0,
           .max_target = kMaxFactor,
           .target_range = "[0, 2^100]",
-          .is_softmax = true,
+          .has_probabilities = true,
+          .needs_possible_class = true,
           .logit_scale = loss.logit_scale};
 }
 

@@ -86,6 +86,7 @@ class WideRow {
 
   // Neither NaN nor +inf is among the logits.
   bool in_range() const { return max_.in_range; }
+  double max() const { return max_.value; }
   // -inf is, or what is not in range.
   bool has_infinite() const { return has_infinite_; }
   // [classes] and a chunk of zeros.
@@ -196,7 +197,9 @@ RowSums ComputeIndexedRows(const LossJob<Loss>& job, int64_t first,
       continue;
     }
     sums.correct_count += wide.Prediction() == label;
-    if (wide.in_range()) {
+    const bool is_possible =
+        !rules.needs_possible_class || !std::isinf(wide.max());
+    if (wide.in_range() && is_possible) {
       wide.Finish(compute(wide, label), sums);
     } else {
       wide.FinishUndefined(sums);

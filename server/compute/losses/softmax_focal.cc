@@ -1,0 +1,138 @@
+#include "server/compute/losses/softmax_focal.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "server/compute/losses/softmax_focal.cc"
+#include "hwy/foreach_target.h"  // includes this file once per target
+#include "hwy/highway.h"
+#include "server/compute/batch_checks.h"
+#include "server/compute/exact/log-inl.h"
+#include "server/compute/exact/slow_sums-inl.h"
+#include "server/compute/exact/vector_pair-inl.h"
+#include "server/compute/losses/wide_row-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lossd::compute::HWY_NAMESPACE {
+namespace {
+
+constexpr Pair kLn2 = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
+
+// ln(1 + x / y) for x, y > 0, also where the quotient is beyond float64.
+Pair LogOfOnePlusRatio(Pair x, Pair y) {
+  if (x.hi * 0x1p-450 < y.hi * 0x1p450) return ExactLog1p(x / y);
+  constexpr double kShift = 800.0;
+  const Pair ratio = Scaled(x, 0x1p-400) / Scaled(y, 0x1p400);
+  return ExactLog1p(ratio) + Pair{kShift, 0.0} * kLn2;
+}
+
+// exp(x) for x <= 0, also where it is subnormal.
+Pair PowerOf(Pair x) {
+  if (x.hi > -700.0) return ExactExp(x);
+  if (!(x.hi > -1000.0)) return {};
+  return Scaled(ExactExp(x + Pair{512.0, 0.0} * kLn2), 0x1p-512);
+}
+
+// Of one row, without its class weight.
+struct Focal {
+  Pair loss;
+  Pair factor;  // a, by which p_i - [i = y] is multiplied
+};
+
+// `sums` times any power of two; `below` how far the label lies below the
+// maximum, `log_sum` ln of the sum of exp(z_j - max).
+Focal FocalOf(double gamma, const CarefulSums& sums, Pair below, Pair log_sum) {
+  const Pair one = {1.0, 0.0};
+  if (sums.others.hi == 0.0) return {};  // m = 0 and ln p_y = 0
+  if (std::isinf(below.hi)) return {below, one};
+  // -ln p_y, without cancellation where p_y is near 1.
+  const bool is_near = sums.others.hi * 0x1p-450 < sums.label.hi * 0x1p450;
+  const Pair minus_log =
+      is_near ? ExactLog1p(sums.others / sums.label) : below + log_sum;
+  const Pair minus_log_rest = sums.label.hi == 0.0
+                                  ? Pair()
+                                  : LogOfOnePlusRatio(sums.label, sums.others);
+  const Pair power = PowerOf(-(Pair{gamma, 0.0} * minus_log_rest));
+  const Pair total = sums.others + sums.label;
+  const Pair p = sums.label / total;
+  const Pair rest = sums.others / total;
+  // -ln p_y / m, which is 1 where m is next to nothing.
+  const Pair ratio = rest.hi < 0x1p-110 ? one : minus_log / rest;
+  return {power * minus_log, power * (one + Pair{gamma, 0.0} * (p * ratio))};
+}
+
+// Fills gradient with exps_i factor.
+HWY_NOINLINE void ScaleExps(const double* exps, const double* exps_low,
+                            int64_t size, Pair factor, double* gradient) {
+  const Doubles d;
+  const VecPair factors = Broadcast(factor);
+  for (int64_t i = 0; i < size; i += kLanes) {
+    const VecPair e = {hn::LoadU(d, exps + i), hn::LoadU(d, exps_low + i)};
+    hn::StoreU(Rounded(Mul(e, factors)), d, gradient + i);
+  }
+}
+
+}  // namespace
+
+RowSums SoftmaxFocalRows(const LossJob<SoftmaxFocal>& job, int64_t first,
+                         int64_t last) {
+  const SoftmaxFocal& loss = *job.loss;
+  const int64_t classes = job.batch->classes;
+  RowScratch& scratch = RowScratch::OfThisThread();
+  double* const exps = RowScratch::Room(scratch.target_pairs, classes + kChunk);
+  double* const exps_low =
+      RowScratch::Room(scratch.target_pairs_low, classes + kChunk);
+  return ComputeIndexedRows(job, first, last, [&](WideRow& row, int64_t label) {
+    const double z = row.logits()[label];
+    CarefulSums sums = SumCarefully<true>(row.logits(), classes, label,
+                                          row.max(), 1.0, exps, exps_low);
+    sums.label = CarefulExpOfLogit(z, row.max(), 1.0);
+    const Pair total = sums.others + sums.label;
+    const Pair below = std::isinf(z) ? Pair{-z, 0.0} : TwoSum(row.max(), -z);
+    const Pair log_sum = ExactLog1p(Scaled(total, 0x1p-512) - Pair{1.0, 0.0});
+    const Focal focal = FocalOf(loss.gamma, sums, below, log_sum);
+    const Pair weight = {
+        loss.class_weights.empty() ? 1.0 : loss.class_weights[label], 0.0};
+    if (double* gradient = row.gradient(); gradient != nullptr) {
+      const Pair factor = row.factor() * weight * focal.factor / total;
+      ScaleExps(exps, exps_low, classes, factor, gradient);
+      const Pair g = -(sums.others * factor);
+      gradient[label] = g.hi + g.lo;
+    }
+    // 0 times an infinite distance is 0.
+    if (weight.hi == 0.0) return Pair();
+    return std::isinf(focal.loss.hi) ? focal.loss : focal.loss * weight;
+  });
+}
+
+}  // namespace lossd::compute::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lossd::compute {
+
+HWY_EXPORT(SoftmaxFocalRows);
+
+LossRules RulesOf(const SoftmaxFocal& loss) {
+  return {.takes_indices = true,
+          .ignore_index = loss.ignore_index,
+          .class_weights = loss.class_weights,
+          .needs_possible_class = true};
+}
+
+absl::Status CheckOptions(const SoftmaxFocal& loss, const Batch&) {
+  if (!IsFactor(loss.gamma)) {
+    return OptionOutOfRange("gamma", loss.gamma, kFactorRange);
+  }
+  return CheckFactors("class_weights", loss.class_weights);
+}
+
+RowSums ComputeRows(const LossJob<SoftmaxFocal>& job, int64_t first,
+                    int64_t last) {
+  return HWY_DYNAMIC_DISPATCH(SoftmaxFocalRows)(job, first, last);
+}
+
+}  // namespace lossd::compute
+#endif  // HWY_ONCE
