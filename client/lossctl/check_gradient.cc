@@ -129,6 +129,10 @@ int RunCheckGradient(const CommonFlags& common, CheckFlags& flags) {
   status.Update(client.status());
   if (!status.ok()) return BadUsage(status);
   const LossOptions& options = flags.loss.options();
+  if (flags.float_targets && LabelKindOf(options.loss) == LabelKind::kIndices) {
+    return BadUsage(absl::InvalidArgumentError(fmt::format(
+        "--float-targets: {} takes class indices", LossName(options.loss))));
+  }
   const RandomBatch drawn = DrawBatch(options.loss, flags.float_targets,
                                       flags.rows, flags.classes, flags.seed);
   const Batch<double> batch = {

@@ -252,10 +252,11 @@ absl::Status LossFlags::ReadLoss(int64_t classes) {
 }
 
 absl::Status LossFlags::ReadRowFactors(int64_t rows) {
-  const auto read = [rows](const std::string& flag, const std::string& text,
+  const auto read = [rows](const std::string& flag,
+                           const std::optional<std::string>& text,
                            bool one_will_do, std::vector<double>* factors) {
-    if (text.empty()) return absl::OkStatus();
-    auto numbers = ReadNumbers(flag, text);
+    if (!text.has_value()) return absl::OkStatus();
+    auto numbers = ReadNumbers(flag, *text);
     if (!numbers.ok()) return numbers.status();
     *factors = *std::move(numbers);
     if (one_will_do && factors->size() == 1) return absl::OkStatus();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,8 @@ class LossFlags {
   // As given.
   std::string loss_name_ = "softmax_cross_entropy";
   std::map<std::string, std::string> loss_options_;  // by flag
-  std::string row_weights_text_;
-  std::string upstream_gradient_text_;
+  std::optional<std::string> row_weights_text_;
+  std::optional<std::string> upstream_gradient_text_;
   // As read.
   LossOptions options_;
   std::vector<double> class_factors_;  // what options_.loss points to

@@ -36,10 +36,9 @@ struct ClientOptions {
   RetryOptions retry = {};
 };
 
-// What every call must say.
+// What every call must say: retries and waits included, it ends by `deadline`;
+// absl::InfiniteFuture() means never.
 struct CallOptions {
-  // The call, retries and waits included, ends by `deadline`;
-  // absl::InfiniteFuture() means never.
   explicit CallOptions(absl::Time deadline) : deadline(deadline) {}
   // The same, from now.
   explicit CallOptions(absl::Duration timeout)
@@ -64,8 +63,7 @@ enum class NonFinitePolicy {
 struct LossOptions {
   LossSpec loss = SoftmaxCrossEntropy{};
   Reduction reduction = Reduction::kMean;
-  // Replaces the mean's denominator (gradient accumulation, data parallelism);
-  // in [1e-100, 1e100], only with kMean.
+  // Replaces the mean's denominator; in [1e-100, 1e100], only with kMean.
   std::optional<double> divisor = std::nullopt;
   NonFinitePolicy non_finite_policy = NonFinitePolicy::kReject;
 };
@@ -79,10 +77,9 @@ struct Batch {
   // Exactly one of these two, as the loss takes them; with no rows, neither.
   absl::Span<const int64_t> labels = {};  // [rows], indices in [0, classes)
   absl::Span<const T> targets = {};       // [rows * classes]
-  // Multiply the rows' losses (weights or a mask); [rows], >= 0. Empty: all 1.
+  // Weights or a mask for the rows' losses, each >= 0; [rows], or empty.
   absl::Span<const double> row_weights = {};
-  // dL/d(row loss), which multiplies the rows' gradients and no loss; [rows],
-  // or [1] for all unless Reduction::kNone. Empty: all 1.
+  // dL/d(row loss), for gradients; [rows], [1] unless kNone, or empty.
   absl::Span<const double> upstream_gradient = {};
 };
 
@@ -106,7 +103,6 @@ struct LossSummary {
   double divisor = 1.0;        // what the mean divided by; 1 otherwise
 };
 
-// What a server is and takes.
 struct ServerInfo {
   std::string version;  // as in "0.1.0"
   std::string kernel;   // active instruction set, as in "AVX2"

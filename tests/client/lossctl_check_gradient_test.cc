@@ -142,6 +142,14 @@ TEST(LossctlCheckGradientTest, NamesTheLossItChecked) {
   EXPECT_EQ(nlohmann::json::parse(json.out)["loss"], "huber");
 }
 
+TEST(LossctlCheckGradientTest, RefusesFloatTargetsForALossOverClassIndices) {
+  const ProcessResult result =
+      Check({"--loss", "softmax_focal", "--float-targets"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.err,
+            "lossctl: --float-targets: softmax_focal takes class indices\n");
+}
+
 TEST(LossctlCheckGradientTest, RefusesAnOptionOfAnotherLoss) {
   const ProcessResult result = Check({"--temperature", "2"});
   EXPECT_EQ(result.exit_code, 2);

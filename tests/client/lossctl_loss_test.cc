@@ -211,6 +211,7 @@ TEST_F(LossctlLossTest, RefusesValuesItCannotRead) {
   EXPECT_EQ(BadUsage({"--class-weights", "1,x,3"}),
             "lossctl: --class-weights: element 1 is \"x\", want a number; a "
             "file's name ends in .npy\n");
+  EXPECT_THAT(BadUsage({"--row-weights", ""}), HasSubstr("element 0 is \"\""));
   EXPECT_THAT(BadUsage({"--class-weights", Path("none.npy")}),
               HasSubstr("none.npy: No such file or directory"));
   EXPECT_THAT(BadUsage({"--loss", "hubris"}), HasSubstr("hubris"));
