@@ -5,17 +5,20 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include "client/lossctl/command.h"
 #include "client/lossctl/differences.h"
+#include "client/lossctl/loss_flags.h"
+#include "client/lossctl/random_batch.h"
 
 namespace lossd::lossctl {
 namespace {
 
-// Central differences of float64 losses err by some 1e-10 of the loss's size.
+// Central differences of float64 losses err by some 1e-10 of the loss's size;
+// plain losses are below 10.
 constexpr double kTolerance = 1e-8;
+constexpr double kPlainLoss = 10.0;
 
 // Each element costs two rows.
 constexpr int64_t kMaxElements = 1'000'000;
@@ -24,33 +27,9 @@ struct CheckFlags {
   int64_t rows = 8;
   int64_t classes = 10;
   uint64_t seed = 1;
-  LossOptions options;
+  bool float_targets = false;
+  LossFlags loss;
 };
-
-struct Sample {
-  std::vector<double> logits;
-  std::vector<int64_t> labels;
-  int64_t counted_rows = 0;
-};
-
-// Normal logits of scale 3; with an ignore_index every third row carries it.
-Sample MakeSample(const CheckFlags& flags) {
-  std::mt19937_64 random(flags.seed);
-  std::normal_distribution<double> logit(0.0, 3.0);
-  std::uniform_int_distribution<int64_t> label(0, flags.classes - 1);
-  const auto ignore_index = flags.options.ignore_index;
-  Sample sample;
-  sample.logits.resize(flags.rows * flags.classes);
-  std::generate(sample.logits.begin(), sample.logits.end(),
-                [&] { return logit(random); });
-  for (int64_t row = 0; row < flags.rows; ++row) {
-    const int64_t drawn = label(random);
-    const bool ignored = ignore_index.has_value() && row % 3 == 2;
-    sample.labels.push_back(ignored ? *ignore_index : drawn);
-    if (sample.labels.back() != ignore_index) ++sample.counted_rows;
-  }
-  return sample;
-}
 
 struct Comparison {
   double worst_absolute = 0.0;
@@ -60,32 +39,61 @@ struct Comparison {
   bool pass = true;
 };
 
-// `scale` turns the differences of row losses into those of the reduced loss.
-Comparison Compare(const std::vector<double>& gradient,
-                   const std::vector<double>& differences, double scale,
-                   int64_t classes) {
-  Comparison result;
+double LargestOf(const std::vector<double>& values) {
   double largest = 0.0;
-  for (const double g : gradient) largest = std::max(largest, std::abs(g));
+  for (const double value : values)
+    largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+// `scales`, one per row, turn the differences of row losses into those of the
+// reduced loss.
+Comparison Compare(const std::vector<double>& gradient,
+                   const std::vector<double>& differences,
+                   const std::vector<double>& scales, double tolerance) {
+  const int64_t classes = static_cast<int64_t>(gradient.size() / scales.size());
+  Comparison result;
   for (size_t i = 0; i < gradient.size(); ++i) {
-    const double error = std::abs(gradient[i] - differences[i] * scale);
+    const double error =
+        std::abs(gradient[i] - differences[i] * scales[i / classes]);
     // Negated, so that a NaN fails.
-    if (!(error <= kTolerance * scale)) result.pass = false;
+    if (!(error <= tolerance)) result.pass = false;
     if (!(error <= result.worst_absolute)) {
       result.worst_absolute = error;
       result.worst_row = static_cast<int64_t>(i) / classes;
       result.worst_class = static_cast<int64_t>(i) % classes;
     }
   }
+  const double largest = LargestOf(gradient);
   if (largest > 0.0) result.worst_relative = result.worst_absolute / largest;
   return result;
+}
+
+// What d(row loss) is multiplied by in each row's gradient. The mean's
+// denominator is counted here: the server's own word for it would hide its
+// mistake.
+std::vector<double> RowScales(const LossOptions& options,
+                              const Batch<double>& batch) {
+  double scale = 1.0;
+  if (options.reduction == Reduction::kMean) {
+    const double divisor =
+        options.divisor.value_or(MeanDenominator(options.loss, batch));
+    scale = divisor > 0.0 ? 1.0 / divisor : 0.0;
+  }
+  std::vector<double> scales(batch.rows, scale);
+  const auto upstream = batch.upstream_gradient;
+  for (size_t row = 0; row < scales.size() && !upstream.empty(); ++row) {
+    scales[row] *= upstream[upstream.size() == 1 ? 0 : row];
+  }
+  return scales;
 }
 
 int Report(const CommonFlags& common, const CheckFlags& flags,
            const Comparison& result, double tolerance) {
   const char* verdict = result.pass ? "PASS" : "FAIL";
   if (common.json) {
-    PrintJson({{"rows", flags.rows},
+    PrintJson({{"loss", LossName(flags.loss.options().loss)},
+               {"rows", flags.rows},
                {"classes", flags.classes},
                {"seed", flags.seed},
                {"worst_absolute_error", JsonNumber(result.worst_absolute)},
@@ -95,6 +103,8 @@ int Report(const CommonFlags& common, const CheckFlags& flags,
                {"worst_class", result.worst_class},
                {"verdict", verdict}});
   } else {
+    fmt::print("loss                  {}\n",
+               LossName(flags.loss.options().loss));
     fmt::print("compared              {} x {} elements, float64, seed {}\n",
                flags.rows, flags.classes, flags.seed);
     fmt::print(
@@ -107,36 +117,48 @@ int Report(const CommonFlags& common, const CheckFlags& flags,
   return result.pass ? kDone : kFailed;
 }
 
-int RunCheckGradient(const CommonFlags& common, const CheckFlags& flags) {
+int RunCheckGradient(const CommonFlags& common, CheckFlags& flags) {
   if (flags.rows * flags.classes > kMaxElements) {
     return BadUsage(absl::InvalidArgumentError(
         fmt::format("--rows {} x --classes {}, want at most {} elements",
                     flags.rows, flags.classes, kMaxElements)));
   }
+  absl::Status status = flags.loss.Read(flags.rows, flags.classes);
   const CallOptions call = CallOptionsFrom(common);
   const auto client = ConnectClient(common);
-  if (!client.ok()) return BadUsage(client.status());
-  const Sample sample = MakeSample(flags);
-  const Batch<double> batch = {.rows = flags.rows,
-                               .classes = flags.classes,
-                               .logits = sample.logits,
-                               .labels = sample.labels};
-  std::vector<double> gradient(sample.logits.size());
-  const auto summary = client->ComputeLoss<double>(
-      batch, flags.options, call, {.gradient = absl::MakeSpan(gradient)});
+  status.Update(client.status());
+  if (!status.ok()) return BadUsage(status);
+  const LossOptions& options = flags.loss.options();
+  if (flags.float_targets && LabelKindOf(options.loss) == LabelKind::kIndices) {
+    return BadUsage(absl::InvalidArgumentError(fmt::format(
+        "--float-targets: {} takes class indices", LossName(options.loss))));
+  }
+  const RandomBatch drawn = DrawBatch(options.loss, flags.float_targets,
+                                      flags.rows, flags.classes, flags.seed);
+  const Batch<double> batch = {
+      .rows = flags.rows,
+      .classes = flags.classes,
+      .logits = drawn.logits,
+      .labels = drawn.labels,
+      .targets = drawn.targets,
+      .row_weights = flags.loss.row_weights(),
+      .upstream_gradient = flags.loss.upstream_gradient()};
+  std::vector<double> gradient(drawn.logits.size());
+  std::vector<double> losses(flags.rows);
+  const auto summary =
+      client->ComputeLoss<double>(batch, options, call,
+                                  {.gradient = absl::MakeSpan(gradient),
+                                   .row_losses = absl::MakeSpan(losses)});
   if (!summary.ok()) return Fail(common, summary.status());
-  const auto differences =
-      CentralDifferences(*client, batch, flags.options, call);
+  const auto differences = CentralDifferences(*client, batch, options, call);
   if (!differences.ok()) return Fail(common, differences.status());
 
-  // The mean's denominator is counted here: the server's own word for it would
-  // hide its mistake.
-  const double scale = flags.options.reduction == Reduction::kMean
-                           ? 1.0 / std::max<int64_t>(1, sample.counted_rows)
-                           : 1.0;
+  const std::vector<double> scales = RowScales(options, batch);
+  const double tolerance = kTolerance * LargestOf(scales) *
+                           SteepnessOf(options.loss) *
+                           std::max(1.0, LargestOf(losses) / kPlainLoss);
   return Report(common, flags,
-                Compare(gradient, *differences, scale, flags.classes),
-                kTolerance * scale);
+                Compare(gradient, *differences, scales, tolerance), tolerance);
 }
 
 }  // namespace
@@ -155,7 +177,10 @@ void AddCheckGradient(CLI::App& app, const CommonFlags& common,
       ->capture_default_str();
   check->add_option("--seed", flags->seed, "Seed of the random batch")
       ->capture_default_str();
-  AddLossFlags(check, &flags->options);
+  check->add_flag("--float-targets", flags->float_targets,
+                  "Random targets, not class indices, for a loss that takes "
+                  "both");
+  flags->loss.AddTo(check);
   check->callback([&common, chosen, flags] {
     *chosen = [&common, flags] { return RunCheckGradient(common, *flags); };
   });

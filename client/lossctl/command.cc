@@ -4,24 +4,11 @@
 
 #include <cmath>
 #include <cstdio>
-#include <map>
 #include <string>
 
 #include "absl/time/time.h"
 
 namespace lossd::lossctl {
-
-void AddLossFlags(CLI::App* command, LossOptions* options) {
-  command
-      ->add_option("--reduction", options->reduction,
-                   "How the row losses become one number; default mean")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Reduction>{{"mean", Reduction::kMean},
-                                           {"sum", Reduction::kSum},
-                                           {"none", Reduction::kNone}}));
-  command->add_option("--ignore-index", options->ignore_index,
-                      "Rows with this label do not count; default none");
-}
 
 absl::StatusOr<Client> ConnectClient(const CommonFlags& common) {
   ClientOptions options;

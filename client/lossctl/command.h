@@ -33,11 +33,9 @@ void AddCompute(CLI::App& app, const CommonFlags& common, Command* chosen);
 void AddExplain(CLI::App& app, const CommonFlags& common, Command* chosen);
 void AddCheckGradient(CLI::App& app, const CommonFlags& common,
                       Command* chosen);
+void AddHvp(CLI::App& app, const CommonFlags& common, Command* chosen);
 void AddInfo(CLI::App& app, const CommonFlags& common, Command* chosen);
 void AddHealth(CLI::App& app, const CommonFlags& common, Command* chosen);
-
-// Adds --reduction and --ignore-index to `command`; parsing fills `options`.
-void AddLossFlags(CLI::App* command, LossOptions* options);
 
 // A client for `common.target`, and the deadline of a command that starts now.
 absl::StatusOr<Client> ConnectClient(const CommonFlags& common);

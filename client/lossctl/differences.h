@@ -14,13 +14,18 @@ namespace lossd::lossctl {
 // are alike: about 1e-10 for a loss near 1.
 double DifferenceStep(double z);
 
+// How many times more sharply than plain softmax cross-entropy `loss` may bend,
+// by its scale, cap, temperature or gamma; >= 1. Steps are divided by it.
+double SteepnessOf(const LossSpec& loss);
+
 // Returns [rows * classes] central differences of each row's own loss,
 //
 //   (l_r(z_rc + h) - l_r(z_rc - h)) / 2h,
 //
 // from losses that the service computes: two rows for each element, many rows
-// in one call, no gradient asked for. Of `options` the reduction and the
-// divisor are not used. REQUIRES: finite logits; sizes as Batch says. Errors:
+// in one call, no gradient asked for. Row weights are part of the losses. Of
+// `options` the reduction and the divisor, of `batch` the upstream gradient are
+// not used. REQUIRES: finite logits; sizes as Batch says. Errors:
 // those of Client::ComputeLoss.
 absl::StatusOr<std::vector<double>> CentralDifferences(
     const Client& client, const Batch<double>& batch, LossOptions options,

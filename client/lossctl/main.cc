@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "client/lossctl/command.h"
+#include "client/lossctl/loss_flags.h"
 
 namespace {
 
@@ -27,8 +28,10 @@ int Run(int argc, char** argv) {
   AddCompute(app, common, &command);
   AddExplain(app, common, &command);
   AddCheckGradient(app, common, &command);
+  AddHvp(app, common, &command);
   AddInfo(app, common, &command);
   AddHealth(app, common, &command);
+  app.footer(LossHelp());
   try {
     app.parse(argc, argv);
     if (!command) throw CLI::RequiredError("A subcommand");

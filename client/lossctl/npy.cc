@@ -1,12 +1,14 @@
 #include "client/lossctl/npy.h"
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string_view>
+#include <type_traits>
 #include <xtensor/xadapt.hpp>
 #include <xtensor/xarray.hpp>
 #include <xtensor/xnpy.hpp>
@@ -128,11 +130,44 @@ absl::StatusOr<NpyArray> ReadNpy(const std::string& path) {
                                       ", want <f4, <f8, <i4 or <i8"));
 }
 
+std::string DtypeName(const NpyArray& array) {
+  constexpr const char* kNames[] = {"float32", "float64", "int32", "int64"};
+  return kNames[array.values.index()];
+}
+
+template <typename T>
+absl::StatusOr<std::vector<T>> FloatsOf(const std::string& path,
+                                        const NpyArray& array) {
+  if (const auto* same = std::get_if<std::vector<T>>(&array.values)) {
+    return *same;
+  }
+  using Other = std::conditional_t<sizeof(T) == 4, double, float>;
+  const auto* other = std::get_if<std::vector<Other>>(&array.values);
+  if (other == nullptr) {
+    return FileError(path, absl::StrCat("dtype ", DtypeName(array),
+                                        ", want float32 or float64"));
+  }
+  std::vector<T> values;
+  for (const Other value : *other) {
+    values.push_back(static_cast<T>(value));
+    if (values.back() != value && !std::isnan(value)) {
+      return FileError(path,
+                       absl::StrCat("element ", values.size() - 1, " = ", value,
+                                    " is no float32, which the logits are"));
+    }
+  }
+  return values;
+}
+
 template <typename T>
 std::string NpyBytes(const std::vector<T>& values, const Shape& shape) {
   return xt::dump_npy(xt::adapt<xt::layout_type::row_major>(values, shape));
 }
 
+template absl::StatusOr<std::vector<float>> FloatsOf(const std::string&,
+                                                     const NpyArray&);
+template absl::StatusOr<std::vector<double>> FloatsOf(const std::string&,
+                                                      const NpyArray&);
 template std::string NpyBytes(const std::vector<float>&, const Shape&);
 template std::string NpyBytes(const std::vector<double>&, const Shape&);
 template std::string NpyBytes(const std::vector<int64_t>&, const Shape&);

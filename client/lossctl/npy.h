@@ -28,6 +28,16 @@ struct NpyArray {
 //   another dtype, or is shorter or longer than its header says.
 absl::StatusOr<NpyArray> ReadNpy(const std::string& path);
 
+// The dtype of `array`, as in "float32".
+std::string DtypeName(const NpyArray& array);
+
+// Returns the elements of `array`, read from `path`, as T, float or double.
+// Errors: InvalidArgument, naming the file: an integer array; an element that
+//   T does not hold exactly.
+template <typename T>
+absl::StatusOr<std::vector<T>> FloatsOf(const std::string& path,
+                                        const NpyArray& array);
+
 // Returns the bytes of a .npy file with `values`, row-major in `shape`.
 // T is float, double or int64_t. REQUIRES: as many values as `shape` holds.
 template <typename T>

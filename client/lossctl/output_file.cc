@@ -53,4 +53,22 @@ absl::Status OutputFile::Commit() {
   return absl::UnknownError(absl::StrCat(path_, ": ", std::strerror(errno)));
 }
 
+absl::Status OutputFiles::Open(const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  if (files_.count(path) > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": named for two outputs"));
+  }
+  auto file = OutputFile::Create(path);
+  if (!file.ok()) return file.status();
+  files_[path] = *std::move(file);
+  return absl::OkStatus();
+}
+
+absl::Status OutputFiles::CommitAll() {
+  absl::Status status;
+  for (auto& [path, file] : files_) status.Update(file->Commit());
+  return status;
+}
+
 }  // namespace lossd::lossctl

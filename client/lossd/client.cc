@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "client/lossd/convert.h"
 #include "client/lossd/retry.h"
+#include "client/lossd/tensor.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "lossd/v1/loss_service.grpc.pb.h"
 
@@ -94,6 +95,28 @@ absl::StatusOr<LossSummary> Client::ComputeLoss(
   return LossSummaryFromProto(response, outputs);
 }
 
+template <typename T>
+absl::Status Client::ComputeHessianVectorProduct(const Batch<T>& batch,
+                                                 const LossOptions& options,
+                                                 absl::Span<const T> vector,
+                                                 const CallOptions& call,
+                                                 absl::Span<T> product) const {
+  v1::ComputeHessianVectorProductRequest request;
+  absl::Status status =
+      HessianRequestToProto<T>(batch, options, vector, product, &request);
+  if (!status.ok()) return status;
+
+  v1::ComputeHessianVectorProductResponse response;
+  status =
+      CallWithRetries(impl_->options.retry, impl_->options.target,
+                      call.deadline, [&](grpc::ClientContext& context) {
+                        return impl_->loss_service->ComputeHessianVectorProduct(
+                            &context, request, &response);
+                      });
+  if (!status.ok()) return status;
+  return TensorFromProto("product", response.product(), product);
+}
+
 absl::StatusOr<ServerInfo> Client::GetServerInfo(
     const CallOptions& call) const {
   const v1::GetServerInfoRequest request;
@@ -127,5 +150,11 @@ template absl::StatusOr<LossSummary> Client::ComputeLoss(
 template absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<double>&, const LossOptions&, const CallOptions&,
     const LossOutputs<double>&) const;
+template absl::Status Client::ComputeHessianVectorProduct(
+    const Batch<float>&, const LossOptions&, absl::Span<const float>,
+    const CallOptions&, absl::Span<float>) const;
+template absl::Status Client::ComputeHessianVectorProduct(
+    const Batch<double>&, const LossOptions&, absl::Span<const double>,
+    const CallOptions&, absl::Span<double>) const;
 
 }  // namespace lossd

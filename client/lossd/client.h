@@ -4,26 +4,24 @@
 //   std::vector<float> gradient(logits.size());
 //   auto summary = client->ComputeLoss<float>(
 //       {.rows = 32, .classes = 27, .logits = logits, .labels = labels},
-//       {.reduction = lossd::Reduction::kMean},
-//       lossd::CallOptions(absl::Seconds(1)), {.gradient =
-//       absl::MakeSpan(gradient)});
+//       {.loss = lossd::SoftmaxCrossEntropy{.label_smoothing = 0.1}},
+//       lossd::CallOptions(absl::Seconds(1)),
+//       {.gradient = absl::MakeSpan(gradient)});
 //   if (!summary.ok()) return summary.status();
 #ifndef LOSSD_CLIENT_LOSSD_CLIENT_H_
 #define LOSSD_CLIENT_LOSSD_CLIENT_H_
 
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 // As an outside project names them.
 #include "lossd/error.h"    // IWYU pragma: export
 #include "lossd/options.h"  // IWYU pragma: export
 
 namespace lossd {
-
-// The contract's losses by name, for LossOptions::loss.
-std::vector<std::string> LossNames();
 
 // A connection to one lossd (or to several behind one name), made when first
 // used and made again whenever it was lost.
@@ -45,17 +43,18 @@ class Client {
   ~Client();
 
   // Computes the loss of `batch`, and of `outputs` what is not empty. T is
-  // float or double; results come in the same type.
+  // float or double; results come in the same type. Formulas: losses.h.
   //
-  //   loss = sum_r l_r / D,  l_r = ln(sum_j exp(z_rj)) - z_ry
-  //   gradient_ri = (p_ri - [i = y_r]) / D        D: 1 unless Reduction::kMean
+  //   loss = sum_r l_r / D    gradient_ri = d loss / dz_ri
+  //   D: as Reduction says, 1 unless kMean
   //
-  // Shapes: as Batch and LossOutputs say, checked before anything is sent.
-  // Errors: InvalidArgument: a span's size against rows and classes; an unknown
-  //   loss, or one that takes no ignore_index; what the server refuses (label
-  //   range, non-finite logit, divisor): the first offender named.
+  // Shapes: as Batch, LossSpec and LossOutputs say, checked before anything is
+  //   sent.
+  // Errors: InvalidArgument: a span's size against rows and classes; both of
+  //   labels and targets, or neither; what the server refuses (label range,
+  //   option range, non-finite logit, divisor): the first offender named.
   //   ResourceExhausted: more bytes than a message or the server takes.
-  //   Unimplemented: a loss or an output that the server does not have.
+  //   Unimplemented: a loss, option or output that the server does not have.
   //   Internal: the answer is not what was asked for. On an error the contents
   //   of `outputs` are unspecified.
   // Cost: one copy of the logits and one of each output, beside gRPC's own.
@@ -64,6 +63,15 @@ class Client {
                                           const LossOptions& options,
                                           const CallOptions& call,
                                           const LossOutputs<T>& outputs) const;
+
+  // Fills `product` with (d2 loss / dz2) `vector`, both [rows * classes].
+  // Errors: as ComputeLoss; Unimplemented: no second order of this loss.
+  template <typename T>
+  absl::Status ComputeHessianVectorProduct(const Batch<T>& batch,
+                                           const LossOptions& options,
+                                           absl::Span<const T> vector,
+                                           const CallOptions& call,
+                                           absl::Span<T> product) const;
 
   // Tells what the server is and takes.
   absl::StatusOr<ServerInfo> GetServerInfo(const CallOptions& call) const;
@@ -87,6 +95,12 @@ extern template absl::StatusOr<LossSummary> Client::ComputeLoss(
 extern template absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<double>&, const LossOptions&, const CallOptions&,
     const LossOutputs<double>&) const;
+extern template absl::Status Client::ComputeHessianVectorProduct(
+    const Batch<float>&, const LossOptions&, absl::Span<const float>,
+    const CallOptions&, absl::Span<float>) const;
+extern template absl::Status Client::ComputeHessianVectorProduct(
+    const Batch<double>&, const LossOptions&, absl::Span<const double>,
+    const CallOptions&, absl::Span<double>) const;
 
 }  // namespace lossd
 

@@ -1,44 +1,27 @@
 #include "client/lossd/convert.h"
 
-#include <bit>
-#include <cstring>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <string>
-#include <type_traits>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
-#include "client/lossd/client.h"
+#include "client/lossd/loss_spec.h"
+#include "client/lossd/tensor.h"
 
 namespace lossd {
 namespace {
 
-static_assert(std::endian::native == std::endian::little,
-              "Tensor.raw is little-endian");
-
-// Protobuf's own limit, less what the small fields may take.
+// Protobuf's own limit, less what shapes and lengths may take.
 constexpr int64_t kMaxPayloadBytes =
     std::numeric_limits<int32_t>::max() - 64 * 1024;
 
+// Checks rows and classes and, from these alone, whether the batch and
+// `other_bytes` can be one message.
 template <typename T>
-constexpr v1::DataType kDataType = v1::DATA_TYPE_UNSPECIFIED;
-template <>
-constexpr v1::DataType kDataType<float> = v1::DATA_TYPE_FLOAT32;
-template <>
-constexpr v1::DataType kDataType<double> = v1::DATA_TYPE_FLOAT64;
-template <>
-constexpr v1::DataType kDataType<int64_t> = v1::DATA_TYPE_INT64;
-
-absl::Status CheckSize(const char* name, size_t size, int64_t want) {
-  if (size == static_cast<size_t>(want)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(name, " has ", size, " elements, want ", want));
-}
-
-template <typename T>
-absl::Status CheckSizes(const Batch<T>& batch, const LossOutputs<T>& outputs) {
+absl::Status CheckCounts(const Batch<T>& batch, int64_t other_bytes) {
   if (batch.rows < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("rows = ", batch.rows, ", want >= 0"));
@@ -48,34 +31,37 @@ absl::Status CheckSizes(const Batch<T>& batch, const LossOutputs<T>& outputs) {
         absl::StrCat("classes = ", batch.classes, ", want >= 1"));
   }
   int64_t elements = 0;
-  int64_t payload_bytes = 0;
-  const int64_t element_bytes = sizeof(T);
-  const int64_t label_bytes = sizeof(int64_t);
-  if (__builtin_mul_overflow(batch.rows, batch.classes, &elements) ||
-      __builtin_mul_overflow(elements, element_bytes, &payload_bytes) ||
-      batch.rows > kMaxPayloadBytes / label_bytes ||
-      payload_bytes > kMaxPayloadBytes - batch.rows * label_bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a batch of ", batch.rows, " x ", batch.classes, " ",
-                     element_bytes, "-byte logits is larger than the ",
-                     kMaxPayloadBytes, " bytes of one message"));
+  const bool overflow =
+      __builtin_mul_overflow(batch.rows, batch.classes, &elements);
+  // None of the products below overflows, after these two comparisons.
+  if (!overflow && elements <= kMaxPayloadBytes) {
+    const int64_t logits_bytes = elements * int64_t{sizeof(T)};
+    const int64_t doubles = static_cast<int64_t>(
+        batch.row_weights.size() + batch.upstream_gradient.size());
+    const int64_t labels_bytes = batch.targets.empty()
+                                     ? batch.rows * int64_t{sizeof(int64_t)}
+                                     : logits_bytes;
+    if (logits_bytes + labels_bytes + doubles * int64_t{sizeof(double)} +
+            other_bytes <=
+        kMaxPayloadBytes) {
+      return absl::OkStatus();
+    }
   }
-  const struct {
-    const char* name;
-    size_t size;
-    int64_t want;
-    bool may_be_empty;
-  } checks[] = {
-      {"logits", batch.logits.size(), elements, false},
-      {"labels", batch.labels.size(), batch.rows, false},
-      {"gradient", outputs.gradient.size(), elements, true},
-      {"row_losses", outputs.row_losses.size(), batch.rows, true},
-      {"log_sum_exp", outputs.log_sum_exp.size(), batch.rows, true},
-      {"probabilities", outputs.probabilities.size(), elements, true},
-      {"log_probabilities", outputs.log_probabilities.size(), elements, true},
-      {"predictions", outputs.predictions.size(), batch.rows, true},
-  };
-  for (const auto& check : checks) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a batch of ", batch.rows, " x ", batch.classes, " ",
+                   sizeof(T), "-byte logits is larger than the ",
+                   kMaxPayloadBytes, " bytes of one message"));
+}
+
+struct SizeCheck {
+  const char* name;
+  size_t size;
+  int64_t want;
+  bool may_be_empty = true;
+};
+
+absl::Status CheckSizes(std::initializer_list<SizeCheck> checks) {
+  for (const SizeCheck& check : checks) {
     if (check.may_be_empty && check.size == 0) continue;
     absl::Status status = CheckSize(check.name, check.size, check.want);
     if (!status.ok()) return status;
@@ -83,26 +69,37 @@ absl::Status CheckSizes(const Batch<T>& batch, const LossOutputs<T>& outputs) {
   return absl::OkStatus();
 }
 
-// Losses go by their names in the contract, so that one that is added there
-// needs nothing here.
-absl::Status SetLoss(const LossOptions& options, v1::LossSpec* spec) {
-  const auto* field = v1::LossSpec::descriptor()->FindFieldByName(options.loss);
-  if (field == nullptr) {
+template <typename T>
+absl::Status CheckBatch(const Batch<T>& batch) {
+  const int64_t elements = batch.rows * batch.classes;
+  if (!batch.labels.empty() && !batch.targets.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("loss = ", options.loss, ", want one of ",
-                     absl::StrJoin(LossNames(), ", ")));
+        "labels and targets were given, want one of them");
   }
-  auto* loss = spec->GetReflection()->MutableMessage(spec, field);
-  if (!options.ignore_index.has_value()) return absl::OkStatus();
+  if (batch.labels.empty() && batch.targets.empty() && batch.rows > 0) {
+    return absl::InvalidArgumentError(
+        "neither labels nor targets were given, want one of them");
+  }
+  const bool one_upstream = batch.upstream_gradient.size() == 1;
+  return CheckSizes({{"logits", batch.logits.size(), elements, false},
+                     {"labels", batch.labels.size(), batch.rows},
+                     {"targets", batch.targets.size(), elements},
+                     {"row_weights", batch.row_weights.size(), batch.rows},
+                     {"upstream_gradient", batch.upstream_gradient.size(),
+                      one_upstream ? 1 : batch.rows}});
+}
 
-  const auto* ignore_index =
-      loss->GetDescriptor()->FindFieldByName("ignore_index");
-  if (ignore_index == nullptr) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        options.loss, " takes no ignore_index, got ", *options.ignore_index));
-  }
-  loss->GetReflection()->SetInt64(loss, ignore_index, *options.ignore_index);
-  return absl::OkStatus();
+template <typename T>
+absl::Status CheckOutputs(const Batch<T>& batch,
+                          const LossOutputs<T>& outputs) {
+  const int64_t elements = batch.rows * batch.classes;
+  return CheckSizes(
+      {{"gradient", outputs.gradient.size(), elements},
+       {"row_losses", outputs.row_losses.size(), batch.rows},
+       {"log_sum_exp", outputs.log_sum_exp.size(), batch.rows},
+       {"probabilities", outputs.probabilities.size(), elements},
+       {"log_probabilities", outputs.log_probabilities.size(), elements},
+       {"predictions", outputs.predictions.size(), batch.rows}});
 }
 
 v1::Reduction ReductionToProto(Reduction reduction) {
@@ -142,57 +139,76 @@ void AddOutputs(const LossOutputs<T>& outputs,
   add(v1::OUTPUT_PREDICTIONS, !outputs.predictions.empty());
 }
 
-template <typename T>
-void SetContents(absl::Span<const T> values, v1::Tensor* tensor) {
-  tensor->set_data_type(kDataType<T>);
-  tensor->set_raw(values.data(), values.size() * sizeof(T));
+void DoublesToProto(absl::Span<const double> values, v1::Tensor* tensor) {
+  TensorToProto(values, {static_cast<int64_t>(values.size())}, tensor);
 }
 
+// Everything but `outputs`; `other_bytes` go into the same message. A batch of
+// no rows does not say what its labels are: the loss does.
 template <typename T>
-absl::Status CopyTensor(const char* name, const v1::Tensor& tensor,
-                        absl::Span<T> out) {
-  if (out.empty()) return absl::OkStatus();
-  const size_t want_bytes = out.size() * sizeof(T);
-  if (tensor.data_type() != kDataType<T> || tensor.raw().size() != want_bytes) {
-    return absl::InternalError(absl::StrCat(
-        "the server answered ", name, " with ", tensor.raw().size(),
-        " bytes of ", v1::DataType_Name(tensor.data_type()), ", want ",
-        want_bytes, " of ", v1::DataType_Name(kDataType<T>)));
-  }
-  std::memcpy(out.data(), tensor.raw().data(), want_bytes);
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-std::vector<std::string> LossNames() {
-  const auto* descriptor = v1::LossSpec::descriptor();
-  std::vector<std::string> names;
-  for (int i = 0; i < descriptor->field_count(); ++i) {
-    names.push_back(descriptor->field(i)->name());
-  }
-  return names;
-}
-
-template <typename T>
-absl::Status LossRequestToProto(const Batch<T>& batch,
-                                const LossOptions& options,
-                                const LossOutputs<T>& outputs,
-                                v1::ComputeLossRequest* request) {
-  absl::Status status = CheckSizes(batch, outputs);
-  if (status.ok()) status = SetLoss(options, request->mutable_loss());
+absl::Status BatchToProto(const Batch<T>& batch, const LossOptions& options,
+                          int64_t other_bytes,
+                          v1::ComputeLossRequest* request) {
+  absl::Status status =
+      LossSpecToProto(options.loss, batch.classes, request->mutable_loss());
+  status.Update(CheckCounts(
+      batch, other_bytes + static_cast<int64_t>(request->ByteSizeLong())));
+  if (status.ok()) status = CheckBatch(batch);
   if (!status.ok()) return status;
 
   request->set_reduction(ReductionToProto(options.reduction));
   if (options.divisor.has_value()) request->set_divisor(*options.divisor);
   request->set_non_finite_policy(
       NonFinitePolicyToProto(options.non_finite_policy));
+  if (!batch.row_weights.empty()) {
+    DoublesToProto(batch.row_weights, request->mutable_row_weights());
+  }
+  if (!batch.upstream_gradient.empty()) {
+    DoublesToProto(batch.upstream_gradient,
+                   request->mutable_upstream_gradient());
+  }
+  const bool has_targets =
+      batch.rows == 0 ? LabelKindOf(options.loss) == LabelKind::kTargets
+                      : !batch.targets.empty();
+  if (has_targets) {
+    TensorToProto(batch.targets, {batch.rows, batch.classes},
+                  request->mutable_labels());
+  } else {
+    TensorToProto(batch.labels, {batch.rows}, request->mutable_labels());
+  }
+  TensorToProto(batch.logits, {batch.rows, batch.classes},
+                request->mutable_logits());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+template <typename T>
+absl::Status LossRequestToProto(const Batch<T>& batch,
+                                const LossOptions& options,
+                                const LossOutputs<T>& outputs,
+                                v1::ComputeLossRequest* request) {
+  absl::Status status = BatchToProto(batch, options, 0, request);
+  if (status.ok()) status = CheckOutputs(batch, outputs);
+  if (!status.ok()) return status;
   AddOutputs(outputs, request);
-  request->mutable_labels()->add_shape(batch.rows);
-  SetContents(batch.labels, request->mutable_labels());
-  request->mutable_logits()->add_shape(batch.rows);
-  request->mutable_logits()->add_shape(batch.classes);
-  SetContents(batch.logits, request->mutable_logits());
+  return absl::OkStatus();
+}
+
+template <typename T>
+absl::Status HessianRequestToProto(
+    const Batch<T>& batch, const LossOptions& options,
+    absl::Span<const T> vector, absl::Span<const T> product,
+    v1::ComputeHessianVectorProductRequest* request) {
+  const auto vector_bytes = static_cast<int64_t>(vector.size() * sizeof(T));
+  absl::Status status =
+      BatchToProto(batch, options, vector_bytes, request->mutable_base());
+  if (!status.ok()) return status;
+  const int64_t elements = batch.rows * batch.classes;
+  status = CheckSizes({{"vector", vector.size(), elements, false},
+                       {"product", product.size(), elements, false}});
+  if (!status.ok()) return status;
+  TensorToProto(vector, {batch.rows, batch.classes}, request->mutable_vector());
   return absl::OkStatus();
 }
 
@@ -200,17 +216,19 @@ template <typename T>
 absl::StatusOr<LossSummary> LossSummaryFromProto(
     const v1::ComputeLossResponse& response, const LossOutputs<T>& outputs) {
   absl::Status status;
-  status.Update(CopyTensor("gradient", response.gradient(), outputs.gradient));
   status.Update(
-      CopyTensor("row_losses", response.row_losses(), outputs.row_losses));
+      TensorFromProto("gradient", response.gradient(), outputs.gradient));
   status.Update(
-      CopyTensor("log_sum_exp", response.log_sum_exp(), outputs.log_sum_exp));
-  status.Update(CopyTensor("probabilities", response.probabilities(),
-                           outputs.probabilities));
-  status.Update(CopyTensor("log_probabilities", response.log_probabilities(),
-                           outputs.log_probabilities));
-  status.Update(
-      CopyTensor("predictions", response.predictions(), outputs.predictions));
+      TensorFromProto("row_losses", response.row_losses(), outputs.row_losses));
+  status.Update(TensorFromProto("log_sum_exp", response.log_sum_exp(),
+                                outputs.log_sum_exp));
+  status.Update(TensorFromProto("probabilities", response.probabilities(),
+                                outputs.probabilities));
+  status.Update(TensorFromProto("log_probabilities",
+                                response.log_probabilities(),
+                                outputs.log_probabilities));
+  status.Update(TensorFromProto("predictions", response.predictions(),
+                                outputs.predictions));
   if (!status.ok()) return status;
 
   LossSummary summary;
@@ -245,6 +263,12 @@ template absl::Status LossRequestToProto(const Batch<double>&,
                                          const LossOptions&,
                                          const LossOutputs<double>&,
                                          v1::ComputeLossRequest*);
+template absl::Status HessianRequestToProto(
+    const Batch<float>&, const LossOptions&, absl::Span<const float>,
+    absl::Span<const float>, v1::ComputeHessianVectorProductRequest*);
+template absl::Status HessianRequestToProto(
+    const Batch<double>&, const LossOptions&, absl::Span<const double>,
+    absl::Span<const double>, v1::ComputeHessianVectorProductRequest*);
 template absl::StatusOr<LossSummary> LossSummaryFromProto(
     const v1::ComputeLossResponse&, const LossOutputs<float>&);
 template absl::StatusOr<LossSummary> LossSummaryFromProto(

@@ -8,16 +8,24 @@
 
 namespace lossd {
 
-// Checks the sizes of `batch` and `outputs` and fills an empty `request` with
-// what they ask for. T is float or double.
-// Errors: InvalidArgument: a size that contradicts rows and classes; an unknown
-//   loss or one without ignore_index. ResourceExhausted: more than the 2 GiB
-//   that a message can hold.
+// Checks the sizes of `batch`, of the loss's weights and of `outputs` and fills
+// an empty `request` with what they ask for. T is float or double.
+// Errors: InvalidArgument: a size that contradicts rows and classes; both of
+//   labels and targets, or neither. ResourceExhausted: more than the 2 GiB that
+//   a message can hold.
 template <typename T>
 absl::Status LossRequestToProto(const Batch<T>& batch,
                                 const LossOptions& options,
                                 const LossOutputs<T>& outputs,
                                 v1::ComputeLossRequest* request);
+
+// The same for the product of the Hessian and `vector`, which goes to
+// `product`.
+template <typename T>
+absl::Status HessianRequestToProto(
+    const Batch<T>& batch, const LossOptions& options,
+    absl::Span<const T> vector, absl::Span<const T> product,
+    v1::ComputeHessianVectorProductRequest* request);
 
 // Copies the tensors of `response` into `outputs` and returns its numbers.
 // Errors: Internal: a tensor that was asked for is absent, or has another type

@@ -10,6 +10,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+// As an outside project names it.
+#include "lossd/losses.h"  // IWYU pragma: export
 
 namespace lossd {
 
@@ -34,10 +36,9 @@ struct ClientOptions {
   RetryOptions retry = {};
 };
 
-// What every call must say.
+// What every call must say: retries and waits included, it ends by `deadline`;
+// absl::InfiniteFuture() means never.
 struct CallOptions {
-  // The call, retries and waits included, ends by `deadline`;
-  // absl::InfiniteFuture() means never.
   explicit CallOptions(absl::Time deadline) : deadline(deadline) {}
   // The same, from now.
   explicit CallOptions(absl::Duration timeout)
@@ -48,7 +49,7 @@ struct CallOptions {
 
 // How the row losses become one number.
 enum class Reduction {
-  kMean,  // sum over the number of counted rows, or over `divisor`
+  kMean,  // sum over the counted rows' summed weights, or over `divisor`
   kSum,
   kNone,  // no number; the gradient is that of each row's own loss
 };
@@ -60,14 +61,9 @@ enum class NonFinitePolicy {
 
 // What to compute.
 struct LossOptions {
-  // One of LossNames(); ServerInfo::losses has those that a server has.
-  std::string loss = "softmax_cross_entropy";
-  // Rows with this label have loss 0 and gradient 0 and do not count; only for
-  // losses over class indices.
-  std::optional<int64_t> ignore_index = std::nullopt;
+  LossSpec loss = SoftmaxCrossEntropy{};
   Reduction reduction = Reduction::kMean;
-  // Replaces the mean's denominator (gradient accumulation, data parallelism);
-  // in [1e-100, 1e100], only with kMean.
+  // Replaces the mean's denominator; in [1e-100, 1e100], only with kMean.
   std::optional<double> divisor = std::nullopt;
   NonFinitePolicy non_finite_policy = NonFinitePolicy::kReject;
 };
@@ -78,8 +74,13 @@ struct Batch {
   int64_t rows = 0;
   int64_t classes = 0;              // >= 1
   absl::Span<const T> logits = {};  // [rows * classes], row-major
-  absl::Span<const int64_t> labels =
-      {};  // [rows], in [0, classes) or ignore_index
+  // Exactly one of these two, as the loss takes them; with no rows, neither.
+  absl::Span<const int64_t> labels = {};  // [rows], indices in [0, classes)
+  absl::Span<const T> targets = {};       // [rows * classes]
+  // Weights or a mask for the rows' losses, each >= 0; [rows], or empty.
+  absl::Span<const double> row_weights = {};
+  // dL/d(row loss), for gradients; [rows], [1] unless kNone, or empty.
+  absl::Span<const double> upstream_gradient = {};
 };
 
 // Where the results go, each exactly as long as said. An empty span: not
@@ -102,14 +103,13 @@ struct LossSummary {
   double divisor = 1.0;        // what the mean divided by; 1 otherwise
 };
 
-// What a server is and takes.
 struct ServerInfo {
   std::string version;  // as in "0.1.0"
   std::string kernel;   // active instruction set, as in "AVX2"
   int32_t compute_threads = 0;
   int64_t max_request_bytes = 0;
   int64_t memory_budget_bytes = 0;      // 0: not bounded
-  std::vector<std::string> losses;      // names for LossOptions::loss
+  std::vector<std::string> losses;      // those that work, by name
   std::vector<std::string> data_types;  // of logits, as in "FLOAT32"
 };
 

@@ -2,8 +2,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "gtest/gtest.h"
 #include "tests/client/fake_server.h"
 #include "tests/client/process.h"
+#include "tests/client/recorder.h"
 
 namespace lossd {
 namespace {
@@ -20,55 +19,15 @@ namespace {
 using ::testing::ElementsAre;
 using testing::FakeServer;
 using ::testing::HasSubstr;
+using testing::Recorder;
+using testing::SetRaw;
+using testing::Values;
 
 CallOptions Soon() { return CallOptions(absl::Seconds(30)); }
 
 Client Connect(const std::string& target) {
   return *Client::Connect({.target = target, .retry = {.max_attempts = 1}});
 }
-
-template <typename T>
-void SetRaw(v1::Tensor* tensor, v1::DataType type, std::vector<T> values) {
-  tensor->set_data_type(type);
-  tensor->set_raw(values.data(), values.size() * sizeof(T));
-}
-
-template <typename T>
-std::vector<T> Values(const v1::Tensor& tensor) {
-  std::vector<T> values(tensor.raw().size() / sizeof(T));
-  std::memcpy(values.data(), tensor.raw().data(), tensor.raw().size());
-  return values;
-}
-
-// A server that keeps the last request and answers what it was told to. The
-// lock orders the server's threads and the test's, as gRPC does in code that
-// ThreadSanitizer does not see.
-class Recorder {
- public:
-  std::string target() const { return server_.target(); }
-  FakeServer& server() { return server_; }
-
-  v1::ComputeLossRequest request() const {
-    std::lock_guard<std::mutex> lock(mutex_);
-    return request_;
-  }
-
-  void Answer(const v1::ComputeLossResponse& response) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    response_ = response;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  v1::ComputeLossRequest request_;    // guarded by mutex_
-  v1::ComputeLossResponse response_;  // guarded by mutex_
-  FakeServer server_{[this](auto&, const auto& request, auto& response) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    request_ = request;
-    response = response_;
-    return grpc::Status::OK;
-  }};
-};
 
 const std::vector<float> kLogits = {1, 2, 3, 4, 5, 6};
 const std::vector<int64_t> kLabels = {2, 0};
@@ -81,8 +40,7 @@ TEST(ClientCallTest, SendsTheBatchAndEveryOption) {
       Connect(recorder.target())
           .ComputeLoss<float>(
               kBatch,
-              {.loss = "negative_log_likelihood",
-               .ignore_index = -100,
+              {.loss = NegativeLogLikelihood{.ignore_index = -100},
                .reduction = Reduction::kMean,
                .divisor = 7.5,
                .non_finite_policy = NonFinitePolicy::kPropagate},

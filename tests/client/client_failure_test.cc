@@ -225,23 +225,6 @@ TEST(ClientFailureTest, RefusesWhatNoMessageHolds) {
   }
 }
 
-TEST(ClientFailureTest, RefusesALossOrAnOptionItDoesNotKnow) {
-  const auto client = Client::Connect({.target = "127.0.0.1:1"});
-  const auto message = [&](const LossOptions& options) {
-    const absl::Status status =
-        client
-            ->ComputeLoss<float>(kBatch, options,
-                                 CallOptions(absl::Seconds(60)), {})
-            .status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    return std::string(status.message());
-  };
-  EXPECT_THAT(message({.loss = "hubris"}),
-              HasSubstr("loss = hubris, want one of softmax_cross_entropy, "));
-  EXPECT_EQ(message({.loss = "huber", .ignore_index = 3}),
-            "huber takes no ignore_index, got 3");
-}
-
 TEST(ClientFailureTest, ConnectRefusesOptionsOutOfRange) {
   const auto code = [](const ClientOptions& options) {
     return Client::Connect(options).status().code();

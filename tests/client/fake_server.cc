@@ -17,6 +17,16 @@ grpc::Status FakeServer::Service::ComputeLoss(
   return handler(*context, *request, *response);
 }
 
+grpc::Status FakeServer::Service::ComputeHessianVectorProduct(
+    grpc::ServerContext*, const v1::ComputeHessianVectorProductRequest* request,
+    v1::ComputeHessianVectorProductResponse* response) {
+  ++calls;
+  if (hessian_handler == nullptr) {
+    return {grpc::StatusCode::UNIMPLEMENTED, "no second order"};
+  }
+  return hessian_handler(*request, *response);
+}
+
 grpc::Status FakeServer::Service::GetServerInfo(
     grpc::ServerContext*, const v1::GetServerInfoRequest*,
     v1::GetServerInfoResponse* response) {
@@ -47,6 +57,10 @@ FakeServer::FakeServer(Handler handler, const std::string& address) {
 
 FakeServer::~FakeServer() {
   server_->Shutdown(std::chrono::system_clock::now());
+}
+
+void FakeServer::OnHessianVectorProduct(HessianHandler handler) {
+  service_.hessian_handler = std::move(handler);
 }
 
 void FakeServer::SetServing(const std::string& service, bool serving) {

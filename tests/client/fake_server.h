@@ -20,6 +20,10 @@ class FakeServer {
                                              const v1::ComputeLossRequest&,
                                              v1::ComputeLossResponse&)>;
 
+  using HessianHandler =
+      std::function<grpc::Status(const v1::ComputeHessianVectorProductRequest&,
+                                 v1::ComputeHessianVectorProductResponse&)>;
+
   // Listens at `address`, on a free port by default.
   explicit FakeServer(Handler handler,
                       const std::string& address = "127.0.0.1:0");
@@ -28,6 +32,8 @@ class FakeServer {
 
   const std::string& target() const { return target_; }
   int calls() const { return service_.calls; }
+  // Answers ComputeHessianVectorProduct; call it before any client does.
+  void OnHessianVectorProduct(HessianHandler handler);
   // Sets what the health service says of `service`.
   void SetServing(const std::string& service, bool serving);
 
@@ -36,11 +42,16 @@ class FakeServer {
     grpc::Status ComputeLoss(grpc::ServerContext* context,
                              const v1::ComputeLossRequest* request,
                              v1::ComputeLossResponse* response) override;
+    grpc::Status ComputeHessianVectorProduct(
+        grpc::ServerContext* context,
+        const v1::ComputeHessianVectorProductRequest* request,
+        v1::ComputeHessianVectorProductResponse* response) override;
     grpc::Status GetServerInfo(grpc::ServerContext* context,
                                const v1::GetServerInfoRequest* request,
                                v1::GetServerInfoResponse* response) override;
 
     Handler handler;
+    HessianHandler hessian_handler;  // unset: UNIMPLEMENTED
     std::atomic<int> calls{0};
   };
 

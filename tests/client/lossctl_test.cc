@@ -181,7 +181,7 @@ TEST(LossctlTest, HelpsWithZero) {
   const ProcessResult result = RunProcess({LOSSCTL_BINARY, "--help"});
   EXPECT_EQ(result.exit_code, 0);
   for (const char* command :
-       {"compute", "explain", "check-gradient", "info", "health",
+       {"compute", "explain", "check-gradient", "hvp", "info", "health",
         "LOSSD_TARGET", "--timeout", "--json"}) {
     EXPECT_THAT(result.out, HasSubstr(command));
   }

@@ -1,5 +1,6 @@
 #include "client/lossctl/npy.h"
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -136,6 +137,31 @@ TEST_F(NpyTest, RefusesHeadersThatAreNone) {
   }
   EXPECT_THAT(Message("hello, this is text"), HasSubstr("no .npy file"));
   EXPECT_THAT(Message(File("", "", 3)), HasSubstr(".npy format 3"));
+}
+
+// One-hot targets are float64 in NumPy, whatever the logits are.
+TEST(FloatsOfTest, ConvertsWhatTheTypeHoldsExactly) {
+  const NpyArray wide = {{3}, std::vector<double>{0, 0.5, NAN}};
+  const auto narrow = FloatsOf<float>("t.npy", wide);
+  ASSERT_TRUE(narrow.ok()) << narrow.status();
+  EXPECT_EQ((*narrow)[1], 0.5f);
+  EXPECT_TRUE(std::isnan((*narrow)[2]));
+  EXPECT_EQ(FloatsOf<double>("t.npy", {{1}, std::vector<float>{0.1f}})->at(0),
+            double{0.1f});
+}
+
+TEST(FloatsOfTest, RefusesWhatWouldBeRounded) {
+  const NpyArray wide = {{2}, std::vector<double>{1, 0.1}};
+  const absl::Status status = FloatsOf<float>("t.npy", wide).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            "t.npy: element 1 = 0.1 is no float32, which the logits are");
+}
+
+TEST(FloatsOfTest, RefusesIntegers) {
+  const NpyArray integers = {{1}, std::vector<int32_t>{1}};
+  EXPECT_EQ(FloatsOf<float>("t.npy", integers).status().message(),
+            "t.npy: dtype int32, want float32 or float64");
 }
 
 TEST_F(NpyTest, NamesTheFileThatIsNotThere) {
