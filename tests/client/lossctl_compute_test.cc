@@ -152,10 +152,10 @@ TEST_F(LossctlComputeTest, LeavesNoFileWhenTheServiceRefuses) {
 }
 
 TEST_F(LossctlComputeTest, NamesALossThatTheServerDoesNotHave) {
-  const ProcessResult result = Compute({"--loss", "huber"});
+  const ProcessResult result = Compute({"--loss", "kl_divergence"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, StartsWith("lossctl: UNIMPLEMENTED: "));
-  EXPECT_THAT(result.err, HasSubstr("huber"));
+  EXPECT_THAT(result.err, HasSubstr("kl_divergence"));
 }
 
 // Refused here: exit code 2, the file named, and no file.
