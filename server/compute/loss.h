@@ -79,9 +79,9 @@ struct Batch {
 struct SoftmaxCrossEntropy {
   // Rows with this label have loss 0 and gradient 0 and do not count. Only with
   // class indices.
-  std::optional<int64_t> ignore_index;
+  std::optional<int64_t> ignore_index = std::nullopt;
   // [classes], each 0 or in the range of factors. Empty: 1.
-  absl::Span<const double> class_weights;
+  absl::Span<const double> class_weights = {};
   double label_smoothing = 0.0;  // in [0, 1]
   double z_loss = 0.0;           // 0 or in the range of factors
   double logit_scale = 1.0;      // in [1e-6, 1e6]

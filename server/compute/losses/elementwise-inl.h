@@ -2,7 +2,8 @@
 // target. Included once per instruction set.
 //
 // A formula gives, for a vector of logits z and targets t, the terms and their
-// derivatives in pairs (`Element`), and says where a derivative cancelled; such
+// derivatives in pairs (`At`) and, for types narrower than float64, in float64
+// (`NarrowAt`), and says where a derivative cancelled; such
 // elements it gives again one by one (`Slope`). Everything is IEEE operations
 // in a fixed order, so all targets give the same bits.
 #if defined(LOSSD_SERVER_COMPUTE_LOSSES_ELEMENTWISE_INL_H_) == \
@@ -40,11 +41,59 @@ struct Element {
   hn::Mask<Doubles> doubt;  // where the slope cancelled
 };
 
+// The same in float64, unscaled: enough for narrower types.
+struct NarrowElement {
+  VecD term;
+  VecD slope;
+  hn::Mask<Doubles> doubt;
+};
+
 // Term and slope of one logit.
 struct ScalarElement {
   double term;
   double slope;
 };
+
+// A row's elements in float64: as SumElements.
+template <typename Formula>
+HWY_NOINLINE Pair SumNarrowElements(const Formula& formula, const double* z,
+                                    const double* t, int64_t size, Pair factor,
+                                    double* gradient) {
+  const Doubles d;
+  const VecD factors = hn::Set(d, factor.hi);
+  VecPair sums[kVectors];
+  for (auto& sum : sums) sum = PairOf(0.0);
+  for (int64_t i = 0; i < size; i += kChunk) {
+    bool certain = true;
+    HWY_ALIGN double doubts[kChunk];
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const int64_t at = i + v * kLanes;
+      const VecD logits = hn::LoadU(d, z + at);
+      auto counts = hn::Gt(logits, hn::Neg(hn::Inf(d)));
+      if (HWY_UNLIKELY(size - i < kChunk)) {
+        counts = hn::And(counts, IsBelow(size - i, v));
+      }
+      const NarrowElement element = formula.NarrowAt(
+          hn::IfThenElseZero(counts, logits), hn::LoadU(d, t + at), at);
+      const VecPair high =
+          TwoSum(sums[v].hi, hn::IfThenElseZero(counts, element.term));
+      sums[v] = {high.hi, hn::Add(sums[v].lo, high.lo)};
+      if (gradient == nullptr) continue;
+      hn::StoreU(hn::Mul(element.slope, factors), d, gradient + at);
+      const auto doubt = hn::And(counts, element.doubt);
+      certain &= hn::AllFalse(d, doubt);
+      hn::Store(hn::IfThenElseZero(doubt, hn::Set(d, 1.0)), d,
+                doubts + v * kLanes);
+    }
+    if (HWY_LIKELY(certain) || gradient == nullptr) continue;
+    for (int64_t j = 0; j < std::min(size - i, kChunk); ++j) {
+      if (doubts[j] == 0.0) continue;
+      const Pair g = formula.Slope(z[i + j], t[i + j], i + j) * factor;
+      gradient[i + j] = g.hi + g.lo;
+    }
+  }
+  return SumOfLanes(sums);
+}
 
 // A row's sum of terms, and its elements' slopes times `factor` in gradient[0
 // .. size), which may be null. z and t have room for whole chunks.
@@ -118,11 +167,10 @@ HWY_NOINLINE void ComputeElementwiseRow(const LossJob<Loss>& job,
   const auto& targets = std::get<FloatTargets>(job.batch->labels);
   const int64_t classes = job.batch->classes;
   double* const t = RowScratch::Room(scratch.targets, classes + kChunk);
-  WidenRow(targets.type, job.targets->Row(row, scratch.gathered_targets),
-           classes, t);
-  if (!MaximumInRange<double>(reinterpret_cast<const std::byte*>(t), classes,
-                              rules.min_target, rules.max_target)
-           .in_range) {
+  const RowRange range =
+      WidenRow(targets.type, job.targets->Row(row, scratch.gathered_targets),
+               classes, rules.max_target, t);
+  if (!range.in_range || range.min < rules.min_target) {
     if (sums.first_bad_target_row < 0) sums.first_bad_target_row = row;
     return;
   }
@@ -131,8 +179,12 @@ HWY_NOINLINE void ComputeElementwiseRow(const LossJob<Loss>& job,
   if (!wide.in_range()) return wide.FinishUndefined(sums);
   const Pair count = {static_cast<double>(classes), 0.0};
   const Pair factor = wide.factor() / count;
-  Pair sum =
-      SumElements(formula, wide.logits(), t, classes, factor, wide.gradient());
+  // What float64 loses is far below a narrower type's last place.
+  const bool is_narrow = job.batch->logits_type != ElementType::kFloat64;
+  Pair sum = is_narrow ? SumNarrowElements(formula, wide.logits(), t, classes,
+                                           factor, wide.gradient())
+                       : SumElements(formula, wide.logits(), t, classes, factor,
+                                     wide.gradient());
   if (wide.has_infinite()) {
     sum = AddInfinite(formula, wide.logits(), t, classes, factor, sum,
                       wide.gradient());

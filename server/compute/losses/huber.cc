@@ -36,6 +36,20 @@ class HuberFormula {
     return {Select(inside, square, line), Select(inside, difference, end),
             hn::MaskFromVec(hn::Zero(d))};
   }
+  HWY_INLINE NarrowElement NarrowAt(VecD z, VecD t, int64_t) const {
+    const Doubles d;
+    const VecD delta = hn::Set(d, delta_);
+    const VecD difference = hn::Sub(z, t);
+    const VecD size = hn::Abs(difference);
+    const VecD half = hn::Set(d, 0.5);
+    const VecD square = hn::Mul(hn::Mul(difference, difference), half);
+    const VecD line = hn::Mul(delta, hn::Sub(size, hn::Mul(delta, half)));
+    const auto inside = hn::Le(size, delta);
+    return {hn::IfThenElse(inside, square, line),
+            hn::IfThenElse(inside, difference,
+                           hn::CopySignToAbs(delta, difference)),
+            hn::MaskFromVec(hn::Zero(d))};
+  }
   // Never in doubt: the difference is exact.
   Pair Slope(double z, double t, int64_t) const {
     const Pair difference = TwoSum(z, -t);

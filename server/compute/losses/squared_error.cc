@@ -22,6 +22,11 @@ struct SquaredErrorFormula {
     return {Mul(difference, difference), Scaled(difference, 2.0),
             hn::MaskFromVec(hn::Zero(Doubles()))};
   }
+  HWY_INLINE NarrowElement NarrowAt(VecD z, VecD t, int64_t) const {
+    const VecD difference = hn::Sub(z, t);
+    return {hn::Mul(difference, difference), hn::Add(difference, difference),
+            hn::MaskFromVec(hn::Zero(Doubles()))};
+  }
   // Never in doubt: the difference is exact.
   Pair Slope(double z, double t, int64_t) const {
     return Scaled(TwoSum(z, -t), 2.0);

@@ -25,17 +25,46 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
-// Fills to[0 .. size) with the elements of `from`, exactly.
-inline HWY_NOINLINE void WidenRow(ElementType type, const std::byte* from,
-                                  int64_t size, double* to) {
-  WithElementType(type, [&](auto zero) HWY_ATTR {
-    using T = decltype(zero);
-    const T* const p = reinterpret_cast<const T*>(from);
-    int64_t i = 0;
-    for (; i + kLanes <= size; i += kLanes) {
-      hn::StoreU(LoadAsDouble(p + i), Doubles(), to + i);
-    }
-    for (; i < size; ++i) to[i] = ToDouble(LoadElement<T>(from, i));
+// What a row holds.
+struct RowRange {
+  double max;
+  double min;
+  bool
+      in_range;  // neither NaN nor above `most`; then `max` and `min` are right
+};
+
+// Fills to[0 .. size) with the elements of `from`, exactly, and looks at them.
+template <typename T>
+HWY_INLINE RowRange WidenRow(const std::byte* from, int64_t size, double most,
+                             double* to) {
+  const Doubles d;
+  const T* const p = reinterpret_cast<const T*>(from);
+  const VecD mosts = hn::Set(d, most);
+  VecD max = hn::Neg(hn::Inf(d)), min = hn::Inf(d);
+  auto ok = hn::Le(max, mosts);
+  int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) {
+    const VecD x = LoadAsDouble(p + i);
+    hn::StoreU(x, d, to + i);
+    max = hn::Max(max, x);
+    min = hn::Min(min, x);
+    ok = hn::And(ok, hn::Le(x, mosts));  // false for NaN, too
+  }
+  RowRange range = {hn::GetLane(hn::MaxOfLanes(d, max)),
+                    hn::GetLane(hn::MinOfLanes(d, min)), hn::AllTrue(d, ok)};
+  for (; i < size; ++i) {
+    const double x = ToDouble(LoadElement<T>(from, i));
+    to[i] = x;
+    if (!(x <= most)) range.in_range = false;
+    range.max = std::max(range.max, x);
+    range.min = std::min(range.min, x);
+  }
+  return range;
+}
+inline HWY_NOINLINE RowRange WidenRow(ElementType type, const std::byte* from,
+                                      int64_t size, double most, double* to) {
+  return WithElementType(type, [&](auto zero) HWY_ATTR {
+    return WidenRow<decltype(zero)>(from, size, most, to);
   });
 }
 
@@ -67,14 +96,10 @@ class WideRow {
         classes_(batch_.classes),
         logits_(RowScratch::Room(scratch.exps, classes_ + kChunk)),
         gradient_(RowScratch::Room(scratch.exps_low, classes_ + kChunk)) {
-    WidenRow(batch_.logits_type, job.logits->Row(row, scratch.gathered),
-             classes_, logits_);
+    range_ =
+        WidenRow(batch_.logits_type, job.logits->Row(row, scratch.gathered),
+                 classes_, std::numeric_limits<double>::max(), logits_);
     std::fill_n(logits_ + classes_, kChunk, 0.0);
-    constexpr double kMost = std::numeric_limits<double>::max();
-    max_ = MaximumInRange<double>(
-        bytes(), classes_, -std::numeric_limits<double>::infinity(), kMost);
-    has_infinite_ =
-        !MaximumInRange<double>(bytes(), classes_, -kMost, kMost).in_range;
     weight_ = RowWeight(batch_, row);
     const double upstream = Upstream(batch_, row);
     has_gradient_ = weight_ != 0.0 && upstream != 0.0 && job.divisor != 0.0;
@@ -85,10 +110,10 @@ class WideRow {
   }
 
   // Neither NaN nor +inf is among the logits.
-  bool in_range() const { return max_.in_range; }
-  double max() const { return max_.value; }
+  bool in_range() const { return range_.in_range; }
+  double max() const { return range_.max; }
   // -inf is, or what is not in range.
-  bool has_infinite() const { return has_infinite_; }
+  bool has_infinite() const { return !(range_.min > -HUGE_VAL); }
   // [classes] and a chunk of zeros.
   const double* logits() const { return logits_; }
   // [classes] and a chunk of room; null where no gradient is wanted, or it is
@@ -137,8 +162,8 @@ class WideRow {
   }
 
   int64_t Prediction() const {
-    if (max_.in_range) {
-      return FirstIndexOf<double>(max_.value, bytes(), classes_);
+    if (range_.in_range) {
+      return FirstIndexOf<double>(range_.max, bytes(), classes_);
     }
     RowTask task;
     task.type = ElementType::kFloat64;
@@ -173,8 +198,7 @@ class WideRow {
   const int64_t classes_;
   double* const logits_;
   double* const gradient_;
-  Maximum max_;
-  bool has_infinite_ = false;
+  RowRange range_;
   double weight_ = 1.0;
   bool has_gradient_ = false;
   Pair factor_;

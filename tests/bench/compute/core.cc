@@ -18,22 +18,37 @@ using compute::ElementType;
 
 struct Variant {
   const char* name;
+  compute::LossSpec spec = compute::SoftmaxCrossEntropy();
   ElementType type = ElementType::kFloat32;  // of logits and gradient
   bool wants_gradient = true;
-  bool has_probabilities = false;  // as targets, float32
-  double label_smoothing = 0.0;
+  bool has_targets = false;  // in [0, 1], float32, instead of labels
 };
 
-const Variant kVariants[] = {
-    {"softmax_cross_entropy"},
-    {"softmax_cross_entropy_loss_only", ElementType::kFloat32, false},
-    {"softmax_cross_entropy_float16", ElementType::kFloat16},
-    {"softmax_cross_entropy_bfloat16", ElementType::kBFloat16},
-    {"softmax_cross_entropy_float64", ElementType::kFloat64},
-    {"softmax_cross_entropy_label_smoothing", ElementType::kFloat32, true,
-     false, 0.1},
-    {"softmax_cross_entropy_probabilities", ElementType::kFloat32, true, true},
-};
+const std::vector<Variant>& Variants() {
+  using compute::SoftmaxCrossEntropy;
+  static const auto* const variants = new std::vector<Variant>{
+      {"softmax_cross_entropy"},
+      {.name = "softmax_cross_entropy_loss_only", .wants_gradient = false},
+      {.name = "softmax_cross_entropy_float16", .type = ElementType::kFloat16},
+      {.name = "softmax_cross_entropy_bfloat16",
+       .type = ElementType::kBFloat16},
+      {.name = "softmax_cross_entropy_float64", .type = ElementType::kFloat64},
+      {.name = "softmax_cross_entropy_label_smoothing",
+       .spec = SoftmaxCrossEntropy{.label_smoothing = 0.1}},
+      {.name = "softmax_cross_entropy_probabilities", .has_targets = true},
+      {.name = "sigmoid_cross_entropy",
+       .spec = compute::SigmoidCrossEntropy(),
+       .has_targets = true},
+      {.name = "negative_log_likelihood",
+       .spec = compute::NegativeLogLikelihood()},
+      {.name = "softmax_focal", .spec = compute::SoftmaxFocal()},
+      {.name = "multiclass_hinge", .spec = compute::MulticlassHinge()},
+      {.name = "squared_error",
+       .spec = compute::SquaredError(),
+       .has_targets = true},
+      {.name = "huber", .spec = compute::Huber(), .has_targets = true}};
+  return *variants;
+}
 
 // The values as elements of `type`, in memory that has been touched.
 std::vector<std::byte> BytesOf(const std::vector<float>& values,
@@ -51,8 +66,8 @@ void Run(benchmark::State& state, const Variant& variant, const Shape& shape,
   const std::vector<std::byte> logits =
       BytesOf(RandomLogits(shape), variant.type);
   const std::vector<int64_t> labels = RandomLabels(shape);
-  const std::vector<std::byte> probabilities =
-      variant.has_probabilities
+  const std::vector<std::byte> targets =
+      variant.has_targets
           ? BytesOf(
                 std::vector<float>(shape.rows * shape.classes,
                                    1.0f / static_cast<float>(shape.classes)),
@@ -61,7 +76,7 @@ void Run(benchmark::State& state, const Variant& variant, const Shape& shape,
   std::vector<std::byte> gradient(logits.size(), std::byte{1});
   compute::ThreadPool pool(threads);
   const absl::Span<const std::byte> logits_piece(logits);
-  const absl::Span<const std::byte> probabilities_piece(probabilities);
+  const absl::Span<const std::byte> targets_piece(targets);
 
   compute::Batch batch;
   batch.rows = shape.rows;
@@ -71,19 +86,17 @@ void Run(benchmark::State& state, const Variant& variant, const Shape& shape,
   batch.labels = compute::ClassIndices(
       compute::ClassIndices::Type::kInt64,
       reinterpret_cast<const std::byte*>(labels.data()), shape.rows);
-  if (variant.has_probabilities) {
-    batch.labels = compute::FloatTargets{ElementType::kFloat32,
-                                          {&probabilities_piece, 1}};
+  if (variant.has_targets) {
+    batch.labels =
+        compute::FloatTargets{ElementType::kFloat32, {&targets_piece, 1}};
   }
-  compute::SoftmaxCrossEntropy loss;
-  loss.label_smoothing = variant.label_smoothing;
   compute::LossOutputs outputs;
   if (variant.wants_gradient) outputs.gradient = absl::MakeSpan(gradient);
   WallTimer timer;
   for (auto _ : state) {
     const auto summary =
-        compute::ComputeLoss(loss, compute::LossOptions(), batch, outputs, pool,
-                             [] { return absl::OkStatus(); });
+        compute::ComputeLoss(variant.spec, compute::LossOptions(), batch,
+                             outputs, pool, [] { return absl::OkStatus(); });
     if (!summary.ok()) {
       return state.SkipWithError(summary.status().ToString().c_str());
     }
@@ -98,7 +111,7 @@ void Run(benchmark::State& state, const Variant& variant, const Shape& shape,
 
 void RegisterCore(const std::vector<Shape>& shapes,
                   const std::vector<int>& threads) {
-  for (const Variant& variant : kVariants) {
+  for (const Variant& variant : Variants()) {
     for (const Shape& shape : shapes) {
       for (const int count : threads) {
         benchmark::RegisterBenchmark(
