@@ -274,7 +274,7 @@ TEST_F(LossctlLossTest, MultipliesTheHessianByAVector) {
 TEST_F(LossctlLossTest, HvpRefusesBadUsage) {
   directory_.Write("v.npy", NpyBytes(kTargets, {6}));
   const Arguments product = {"--product-out", Path("p.npy")};
-  const auto message = [&](Arguments more) {
+  const auto message = [&](const Arguments& more) {
     const ProcessResult result = Run({"hvp"}, "y.npy", more);
     EXPECT_EQ(result.exit_code, 2);
     return result.err;

@@ -20,7 +20,6 @@ namespace lossd::testing {
 namespace {
 
 using compute::BFloat16;
-using compute::ElementType;
 using compute::Float16;
 using compute::Huber;
 using compute::LossSpec;

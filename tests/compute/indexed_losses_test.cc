@@ -256,6 +256,20 @@ TEST(SoftmaxFocalTest, IsCrossEntropyForGammaZero) {
   EXPECT_EQ(wrong.gradient, (std::vector<double>{1, -1}));
 }
 
+// 2^-600 and the like, that no factor of the engine may take for 0.
+TEST(SoftmaxFocalTest, KeepsItsSmallGradients) {
+  SpecBatch<double> batch{1, 2, {0, 0}, {}, {0}};
+  batch.options.reduction = compute::Reduction::kSum;
+  for (const double gamma : {500.0, 560.0, 600.0, 900.0}) {
+    const SoftmaxFocal loss{.gamma = gamma};
+    const SpecRun<double> run = MustRun(loss, batch);
+    const ExactLoss want = Oracle(loss, {0, 0}, 0);
+    EXPECT_LE(ErrorInUlps(run.gradient[0], want.gradient[0]), 1.0) << gamma;
+    EXPECT_LE(ErrorInUlps(run.gradient[1], want.gradient[1]), 1.0) << gamma;
+    EXPECT_LE(ErrorInUlps(run.row_losses[0], want.loss), 1.0) << gamma;
+  }
+}
+
 TEST(SoftmaxFocalTest, HasNothingToSayOfASingleClass) {
   SpecBatch<float> batch{2, 1, {3, -5}, {}, {0, 0}};
   for (const double gamma : {0.0, 0.5, 1.0, 2.0}) {

@@ -82,31 +82,31 @@ constexpr double kTolerance = 1e-6;
 class OnnxTest : public testing::TestWithParam<const char*> {
  protected:
   static void SetUpTestSuite() {
-    lossd_ = std::make_unique<LossdProcess>(
+    server = std::make_unique<LossdProcess>(
         LossdProcess::Strings{"--listen", "127.0.0.1:0"});
-    channel_ = Connect(lossd_->WaitForAddress());
+    channel = Connect(server->WaitForAddress());
   }
 
   static void TearDownTestSuite() {
-    std::printf("%d of %zu ONNX cases\n", agreed_, std::size(kCases));
-    channel_.reset();
-    lossd_.reset();
+    std::printf("%d of %zu ONNX cases\n", agreed, std::size(kCases));
+    channel.reset();
+    server.reset();
   }
 
   static v1::ComputeLossResponse Compute(
       const v1::ComputeLossRequest& request) {
-    const WireResult result = ComputeLoss(channel_, request);
+    const WireResult result = ComputeLoss(channel, request);
     EXPECT_TRUE(result.status.ok()) << result.status.error_message();
     v1::ComputeLossResponse response;
     EXPECT_TRUE(response.ParseFromString(result.response));
     return response;
   }
 
-  static inline int agreed_ = 0;
+  static inline int agreed = 0;
 
  private:
-  static inline std::unique_ptr<LossdProcess> lossd_;
-  static inline std::shared_ptr<grpc::Channel> channel_;
+  static inline std::unique_ptr<LossdProcess> server;
+  static inline std::shared_ptr<grpc::Channel> channel;
 };
 
 std::vector<float> FloatsOf(const std::string& raw) {
@@ -154,7 +154,7 @@ TEST_P(OnnxTest, AnswersAsOnnxDoes) {
   if (onnx_case->outputs.size() > 1) {
     ExpectClose(response.log_probabilities(), onnx_case->outputs[1]);
   }
-  if (!HasFailure()) ++agreed_;
+  if (!HasFailure()) ++agreed;
 }
 
 INSTANTIATE_TEST_SUITE_P(

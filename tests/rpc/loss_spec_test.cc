@@ -166,10 +166,10 @@ TEST(LossSpecTest, NamesEachLossNotInThisBuild) {
 
 TEST(LossSpecTest, TakesEveryOptionOfTheOtherLosses) {
   const auto loss = [](const std::string& text) {
-    Converted converted = Convert(text);
+    const Converted converted = Convert(text);
     EXPECT_TRUE(converted.status.ok()) << converted.status;
     EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
-    return std::move(converted.loss.spec);
+    return converted.loss.spec;
   };
   const auto hinge = std::get<compute::MulticlassHinge>(
       loss("multiclass_hinge { margin: -2.5 power: 2 }"));

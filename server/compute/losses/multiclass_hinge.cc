@@ -99,8 +99,9 @@ RowSums MulticlassHingeRows(const LossJob<MulticlassHinge>& job, int64_t first,
     const HingeSums sums =
         SumHinges(loss, row.logits(), classes, label, factor, gradient);
     if (gradient != nullptr) {
-      const Pair g = -(sums.slopes * factor);
-      gradient[label] = std::isinf(g.hi) ? g.hi : g.hi + g.lo;
+      const Pair g = sums.slopes * factor;
+      // Nothing open is +0.
+      gradient[label] = 0.0 - (std::isinf(g.hi) ? g.hi : g.hi + g.lo);
     }
     return std::isinf(sums.terms.hi) ? sums.terms : sums.terms / others;
   });

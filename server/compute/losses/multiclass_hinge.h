@@ -18,7 +18,7 @@ absl::Status CheckOptions(const MulticlassHinge& loss, const Batch& batch);
 //   h_i = max(0, margin - z_y + z_i)      loss = mean over i != y of h_i^power
 //   gradient_i = power h_i^(power - 1) [h_i > 0] / (C - 1) for i != y, and the
 //   sum of these with the other sign at y. A single class has loss 0.
-// Source: K. Crammer, Y. Singer, JMLR 2 (2001), as PyTorch's multi_margin_loss,
+// Source: J. Weston, C. Watkins, ESANN 1999; as PyTorch's multi_margin_loss,
 // which divides by C instead.
 //
 // REQUIRES: options and labels are in their ranges, or ignored.

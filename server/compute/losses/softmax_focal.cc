@@ -63,14 +63,19 @@ Focal FocalOf(double gamma, const CarefulSums& sums, Pair below, Pair log_sum) {
   return {power * minus_log, power * (one + Pair{gamma, 0.0} * (p * ratio))};
 }
 
-// Fills gradient with exps_i factor.
+// Fills gradient with exps_i factor, the exponentials being times
+// 2^kCarefulScaleBits.
 HWY_NOINLINE void ScaleExps(const double* exps, const double* exps_low,
                             int64_t size, Pair factor, double* gradient) {
   const Doubles d;
-  const VecPair factors = Broadcast(factor);
+  // That goes where it makes nothing subnormal that counts.
+  const bool is_small = std::abs(factor.hi) < 0x1p-400;
+  const VecPair factors =
+      Broadcast(is_small ? factor : Scaled(factor, 0x1p-512));
+  const double scale = is_small ? 0x1p-512 : 1.0;
   for (int64_t i = 0; i < size; i += kLanes) {
     const VecPair e = {hn::LoadU(d, exps + i), hn::LoadU(d, exps_low + i)};
-    hn::StoreU(Rounded(Mul(e, factors)), d, gradient + i);
+    hn::StoreU(Rounded(Mul(Scaled(e, scale), factors)), d, gradient + i);
   }
 }
 
@@ -96,10 +101,11 @@ RowSums SoftmaxFocalRows(const LossJob<SoftmaxFocal>& job, int64_t first,
     const Pair weight = {
         loss.class_weights.empty() ? 1.0 : loss.class_weights[label], 0.0};
     if (double* gradient = row.gradient(); gradient != nullptr) {
-      const Pair factor = row.factor() * weight * focal.factor / total;
+      const Pair factor =
+          row.factor() * weight * focal.factor / Scaled(total, 0x1p-512);
       ScaleExps(exps, exps_low, classes, factor, gradient);
-      const Pair g = -(sums.others * factor);
-      gradient[label] = g.hi + g.lo;
+      const Pair g = Scaled(sums.others, 0x1p-512) * factor;
+      gradient[label] = 0.0 - (g.hi + g.lo);
     }
     // 0 times an infinite distance is 0.
     if (weight.hi == 0.0) return Pair();
