@@ -112,35 +112,39 @@ absl::StatusOr<OwnedLossSpec> UnbuiltLoss(const Loss& loss,
   return OwnedLossSpec();
 }
 
+// A loss of class weights and an ignore_index beside the options in `spec`.
+template <typename Loss, typename Spec>
+absl::StatusOr<OwnedLossSpec> Weighted(const Loss& loss, Spec spec,
+                                       OptionChecker& check) {
+  OwnedLossSpec owned;
+  if (loss.has_class_weights()) {
+    owned.class_weights =
+        check.FactorPerClass("class_weights", loss.class_weights());
+    spec.class_weights = owned.class_weights;
+  }
+  if (loss.has_ignore_index()) spec.ignore_index = loss.ignore_index();
+  if (!check.status().ok()) return check.status();
+  owned.spec = spec;
+  return owned;
+}
+
 absl::StatusOr<OwnedLossSpec> SoftmaxCrossEntropyFromProto(
     const v1::SoftmaxCrossEntropy& loss, int64_t classes, Unbuilt& unbuilt) {
-  OwnedLossSpec owned;
   compute::SoftmaxCrossEntropy spec;
-  if (loss.has_ignore_index()) spec.ignore_index = loss.ignore_index();
   spec.label_smoothing = loss.label_smoothing();
   spec.z_loss = loss.z_loss();
   if (loss.has_logit_scale()) spec.logit_scale = loss.logit_scale();
 
   OptionChecker check("softmax_cross_entropy", classes);
   check.InUnitInterval("label_smoothing", spec.label_smoothing);
-  if (loss.has_class_weights()) {
-    owned.class_weights =
-        check.FactorPerClass("class_weights", loss.class_weights());
-    spec.class_weights = owned.class_weights;
-  }
   check.Factor("z_loss", spec.z_loss);
   check.LogitScale("logit_scale", spec.logit_scale);
   if (loss.has_logit_softcap()) {
     check.Positive("logit_softcap", loss.logit_softcap());
-  }
-  if (!check.status().ok()) return check.status();
-
-  if (loss.has_logit_softcap()) {
     const std::string path = check.Path("logit_softcap");
     unbuilt.Note(fmt::format("option \"{}\"", path), path);
   }
-  owned.spec = spec;
-  return owned;
+  return Weighted(loss, spec, check);
 }
 
 // A loss of the catalogue whose options take nothing beside numbers.
@@ -172,36 +176,17 @@ absl::StatusOr<OwnedLossSpec> SigmoidCrossEntropyFromProto(
 
 absl::StatusOr<OwnedLossSpec> NegativeLogLikelihoodFromProto(
     const v1::NegativeLogLikelihood& loss, int64_t classes) {
-  OwnedLossSpec owned;
-  compute::NegativeLogLikelihood spec;
   OptionChecker check("negative_log_likelihood", classes);
-  if (loss.has_class_weights()) {
-    owned.class_weights =
-        check.FactorPerClass("class_weights", loss.class_weights());
-    spec.class_weights = owned.class_weights;
-  }
-  if (loss.has_ignore_index()) spec.ignore_index = loss.ignore_index();
-  if (!check.status().ok()) return check.status();
-  owned.spec = spec;
-  return owned;
+  return Weighted(loss, compute::NegativeLogLikelihood(), check);
 }
 
 absl::StatusOr<OwnedLossSpec> SoftmaxFocalFromProto(
     const v1::SoftmaxFocal& loss, int64_t classes) {
-  OwnedLossSpec owned;
   compute::SoftmaxFocal spec;
   OptionChecker check("softmax_focal", classes);
   if (loss.has_gamma()) spec.gamma = loss.gamma();
   check.Factor("gamma", spec.gamma);
-  if (loss.has_class_weights()) {
-    owned.class_weights =
-        check.FactorPerClass("class_weights", loss.class_weights());
-    spec.class_weights = owned.class_weights;
-  }
-  if (loss.has_ignore_index()) spec.ignore_index = loss.ignore_index();
-  if (!check.status().ok()) return check.status();
-  owned.spec = spec;
-  return owned;
+  return Weighted(loss, spec, check);
 }
 
 absl::StatusOr<OwnedLossSpec> MulticlassHingeFromProto(

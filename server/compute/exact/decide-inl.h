@@ -13,45 +13,20 @@
 #include <optional>
 
 #include "hwy/highway.h"
-#include "server/compute/exact/bounded-inl.h"
-#include "server/compute/exact/log-inl.h"
 #include "server/compute/exact/real_row.h"
 #include "server/compute/exact/rounding-inl.h"
 #include "server/compute/exact/row_scratch.h"
-#include "server/compute/exact/slow_sums-inl.h"
-#include "server/compute/exact/targets-inl.h"
+#include "server/compute/exact/row_terms-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
-// Relative errors of careful and of exact exponentials and their sums; the true
-// bounds are 2^-61 and 2^-89.
-inline constexpr double kCarefulError = 0x1p-60;
-inline constexpr double kExactError = 0x1p-84;
-// Of the logarithm that both take.
-inline constexpr double kLogError = 0x1p-84;
-// Of TargetPairs.
-inline constexpr double kTargetPairsError = 0x1p-84;
-// Of a total that float64's products may take.
-inline constexpr double kTotalError = 0x1p-58;
-
-HWY_INLINE ApproxPair Exactly(double value) { return {{value, 0.0}, 0.0}; }
-HWY_INLINE ApproxPair Within(Pair value, double relative_error) {
-  return {value, std::abs(value.hi) * relative_error};
-}
-
-// scale row_weight upstream / denominator. REQUIRES: task.has_gradient().
-HWY_INLINE Pair GradientScale(const RowTask& task) {
-  return Pair{task.scale, 0.0} * Pair{task.row_weight, 0.0} *
-         Pair{task.upstream, 0.0} / Pair{task.denominator, 0.0};
-}
-
-// One row's results by careful and by exact arithmetic, and by RealRow. Sums
-// are taken when first asked for.
+// One row's results: by careful and by exact arithmetic where their bounds
+// leave no doubt, else by RealRow.
 class Decider {
  public:
   Decider(const RowTask& task, double max, RowScratch& scratch)
-      : task_(task), max_(max), scratch_(scratch) {}
+      : task_(task), max_(max), scratch_(scratch), terms_(task, max, scratch) {}
 
   // Results as numbers of the gradient's, or the logits', type. Threads: those
   // that share the row's spans may call these two, and nothing else meanwhile.
@@ -69,7 +44,7 @@ class Decider {
     const Pair q = TargetWeight(task_, i);
     const double gradient = Decide(
         task_.gradient_type, RaisesGradient(),
-        [&](Way way) { return GradientBy(way, i, q); },
+        [&](Way way) { return terms_.GradientBy(way, i, q); },
         [&](RealRow& row) { return row.Gradient(i, task_.gradient_type); });
     if (!is_label) last_ = Last{logit, target, weight, gradient};
     return gradient;
@@ -77,7 +52,7 @@ class Decider {
   double Probability(int64_t i) {
     const std::lock_guard<std::mutex> lock(mutex_);
     return Decide(
-        task_.type, false, [&](Way way) { return ShareBy(way, i); },
+        task_.type, false, [&](Way way) { return terms_.ShareBy(way, i); },
         [&](RealRow& row) { return row.Probability(i, task_.type); });
   }
 
@@ -85,13 +60,13 @@ class Decider {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (std::isinf(task_.Logit(i))) return task_.Logit(i);
     return Decide(
-        task_.type, false, [&](Way way) { return LogShareBy(way, i); },
+        task_.type, false, [&](Way way) { return terms_.LogShareBy(way, i); },
         [&](RealRow& row) { return row.LogProbability(i, task_.type); });
   }
 
   double LogSumExp() {
     return Decide(
-        task_.type, false, [&](Way way) { return LogSumExpBy(way); },
+        task_.type, false, [&](Way way) { return terms_.LogSumExpBy(way); },
         [&](RealRow& row) { return row.LogSumExp(task_.type); });
   }
   // REQUIRES: a label; not has_infinite_loss().
@@ -99,53 +74,24 @@ class Decider {
   // The loss, not rounded to the logits' type, within 1 ulp.
   double WideLoss() { return LossAs(ElementType::kFloat64); }
 
-  // Of the targets but for the label's.
-  const TargetPairs& targets() {
-    if (!targets_) {
-      targets_.emplace();
-      if (!task_.targets.one_hot()) FindTargets();
-    }
-    return *targets_;
-  }
-  // Whether a class has a target and a logit of -inf. REQUIRES: a label.
-  bool has_infinite_loss() {
-    if (task_.row_weight == 0.0) return false;
-    return (std::isinf(task_.Logit(task_.label)) &&
-            task_.HasTarget(task_.label)) ||
-           targets().infinite != 0.0 || HasImpossibleTinyTarget(task_);
-  }
-
-  const CarefulSums& careful() {
-    if (!careful_) careful_ = SumRowCarefully(task_, max_, scratch_);
-    return *careful_;
-  }
-  void set_careful(const CarefulSums& sums) { careful_ = sums; }
-
   // Whether the gradient's factors are so large that exponentials and targets
   // count that pairs of float64 take for 0.
   bool RaisesGradient() {
     if (task_.type != ElementType::kFloat64) return false;
     if (!raises_gradient_) {
       const double scale = std::abs(GradientScale(task_).hi);
-      const double total = std::abs(Total().value.hi);
+      const double total = std::abs(terms_.Total().value.hi);
       raises_gradient_ = !(scale * std::max(total, 1.0) < 0x1p400) ||
-                         (scale > 1.0 && has_tiny_target());
+                         (scale > 1.0 && terms_.has_tiny_target());
     }
     return *raises_gradient_;
   }
 
-  // sum_j q_j + 2 z_loss lse, which multiplies the probabilities; to
-  // kTotalError unless it cancels.
-  ApproxPair Total() {
-    const ApproxPair total = TotalBy(Way::kCareful);
-    if (total.error <= total.size() * kTotalError) return total;
-    return TotalBy(Way::kExact);
-  }
-
-  double max() const { return max_; }
+  // The parts, and what they are made of.
+  RowTerms& terms() { return terms_; }
 
  private:
-  enum class Way { kCareful, kExact };
+  using Way = RowTerms::Way;
   struct Last {
     double logit;
     double target;
@@ -173,175 +119,20 @@ class Decider {
   }
 
   double LossAs(ElementType type) {
-    const bool raises = std::abs(task_.row_weight) > 1.0 && has_tiny_target();
+    const bool raises =
+        std::abs(task_.row_weight) > 1.0 && terms_.has_tiny_target();
     return Decide(
-        type, raises, [&](Way way) { return LossBy(way); },
+        type, raises, [&](Way way) { return terms_.LossBy(way); },
         [&](RealRow& row) { return row.Loss(type); });
-  }
-
-  // Only float64's results reach what was lost: narrower ones are 0 long
-  // before.
-  bool has_tiny_target() {
-    if (!has_tiny_target_) {
-      has_tiny_target_ =
-          task_.type == ElementType::kFloat64 && HasTinyTarget(task_);
-    }
-    return *has_tiny_target_;
-  }
-
-  const ExactSums& exact() {
-    if (!exact_) exact_ = SumExactly(task_, max_);
-    return *exact_;
-  }
-
-  void FindTargets() {
-    double* high =
-        RowScratch::Room(scratch_.target_pairs, task_.classes + kChunk);
-    double* low =
-        RowScratch::Room(scratch_.target_pairs_low, task_.classes + kChunk);
-    FillTargets(task_, high, low);
-    targets_ = WithElementType(task_.type, [&](auto zero) {
-      return SumTargetPairs<decltype(zero)>(task_, max_, high, low, scratch_);
-    });
-  }
-
-  // exp(scale (z_i - max)), the sum over all classes but the label, and that
-  // over all, times the same power of two.
-  ApproxPair ExponentialBy(Way way, int64_t i) {
-    if (way == Way::kCareful) {
-      return Within(CarefulExpOfLogit(task_.Logit(i), max_, task_.scale),
-                    kCarefulError);
-    }
-    ApproxPair e =
-        Within(ExactExpOfLogit(task_.Logit(i), max_, task_.scale), kExactError);
-    if (task_.Logit(i) != max_) e.error += 0x1p-1060;
-    return e;
-  }
-  ApproxPair OthersBy(Way way) {
-    if (way == Way::kCareful) return Within(careful().others, kCarefulError);
-    ApproxPair others = Within(exact().others(), kExactError);
-    if (MayHaveLostRest()) others.error += 0x1p-1060;
-    return others;
-  }
-  // What is too small for a pair is 0 in any narrower type.
-  bool MayHaveLostRest() {
-    return exact().rest.hi != 0.0 ||
-           (task_.type == ElementType::kFloat64 && exact().has_rest);
-  }
-  ApproxPair SumBy(Way way) {
-    if (way == Way::kCareful) {
-      return Within(careful().others + careful().label, kCarefulError);
-    }
-    return Within(Pair{1.0, 0.0} + exact().all_but_one(), kExactError);
-  }
-
-  // ln of the sum of exp(scale (z_j - max)), never negative.
-  ApproxPair LogSumBy(Way way) {
-    std::optional<ApproxPair>& log_sum = log_sums_[way == Way::kExact];
-    if (!log_sum) log_sum = TakeLogSumBy(way);
-    return *log_sum;
-  }
-  ApproxPair TakeLogSumBy(Way way) {
-    if (way == Way::kExact) {
-      ApproxPair ln = Within(ExactLog1p(exact().all_but_one()), kLogError);
-      if (MayHaveLostRest()) ln.error += 0x1p-1060;
-      return ln;
-    }
-    if (task_.label != kNoLabel && task_.Logit(task_.label) == max_) {
-      // What would cancel is left out.
-      const Pair ratio = careful().others / careful().label;
-      ApproxPair ln = Within(ExactLog1p(ratio), 2 * kCarefulError);
-      if (task_.type == ElementType::kFloat64 && ratio.hi < 0x1p-900) {
-        ln.error += ratio.hi == 0.0 ? 0x1p-1074 : kUnderflow;
-      }
-      return ln;
-    }
-    constexpr double kUnscale = 0x1p-512;
-    static_assert(kCarefulScaleBits == 512);
-    const Pair sum = Scaled(careful().others + careful().label, kUnscale);
-    const Pair ln = ExactLog1p(sum - Pair{1.0, 0.0});
-    return {ln, 2 * kCarefulError + ln.hi * kLogError};
-  }
-  ApproxPair LogSumExpBy(Way way) {
-    return Exactly(max_) * Exactly(task_.scale) + LogSumBy(way);
-  }
-
-  ApproxPair LogShareBy(Way way, int64_t i) {
-    const ApproxPair below = {TwoSum(task_.Logit(i), -max_), 0.0};
-    return below * Exactly(task_.scale) - LogSumBy(way);
-  }
-
-  ApproxPair TargetOfLabel() {
-    return Within(TargetWeight(task_, task_.label), 0x1p-98);
-  }
-  ApproxPair OtherTargets() {
-    return Within(targets().weights, kTargetPairsError);
-  }
-
-  // Of q but for the label's, and 2 z_loss lse.
-  ApproxPair OthersTotalBy(Way way) {
-    if (task_.z_loss == 0.0) return OtherTargets();
-    return OtherTargets() + Exactly(2.0 * task_.z_loss) * LogSumExpBy(way);
-  }
-  ApproxPair TotalBy(Way way) { return TargetOfLabel() + OthersTotalBy(way); }
-
-  ApproxPair ShareBy(Way way, int64_t i) {
-    return ExponentialBy(way, i) / SumBy(way);
-  }
-  ApproxPair GradientBy(Way way, int64_t i, Pair q) {
-    const ApproxPair scale = Within(GradientScale(task_), 0x1p-97);
-    if (i == task_.label) {
-      // The label's own part of the total would cancel against its target.
-      // The factors first: a quotient may underflow before they raise it.
-      return ((scale * OthersTotalBy(way)) * ExponentialBy(way, i) -
-              (scale * TargetOfLabel()) * OthersBy(way)) /
-             SumBy(way);
-    }
-    const ApproxPair part = TotalBy(way) * ShareBy(way, i);
-    if (task_.targets.one_hot()) return scale * part;
-    return scale * (part - Within(q, 0x1p-98));
-  }
-
-  // factor ln S, also where the logarithm alone would underflow.
-  ApproxPair TimesLogSumBy(Way way, ApproxPair factor) {
-    if (way == Way::kCareful && task_.Logit(task_.label) == max_ &&
-        careful().others.hi < careful().label.hi * 0x1p-110) {
-      // There it is its argument.
-      return factor * Within(careful().others, 3 * kCarefulError) /
-             ApproxPair{careful().label, 0.0};
-    }
-    return factor * LogSumBy(way);
-  }
-  ApproxPair LossBy(Way way) {
-    const ApproxPair target = TargetOfLabel();
-    const ApproxPair row_weight = Exactly(task_.row_weight);
-    ApproxPair loss = Exactly(0.0);
-    if (task_.HasTarget(task_.label)) {  // else the logit may be -inf
-      const Pair below = TwoSum(max_, -task_.Logit(task_.label));
-      loss = target * (ApproxPair{below, 0.0} * Exactly(task_.scale));
-    }
-    if (!task_.targets.one_hot()) {
-      loss = loss + Within(targets().distances, kTargetPairsError);
-    }
-    if (task_.z_loss != 0.0) {
-      const ApproxPair lse = LogSumExpBy(way);
-      loss = loss + Exactly(task_.z_loss) * (lse * lse);
-    }
-    return row_weight * loss +
-           TimesLogSumBy(way, row_weight * (target + OtherTargets()));
   }
 
   const RowTask& task_;
   const double max_;
   RowScratch& scratch_;
   std::mutex mutex_;
-  std::optional<ApproxPair> log_sums_[2];  // careful, exact
+  RowTerms terms_;
   std::optional<Last> last_;
-  std::optional<bool> has_tiny_target_;
   std::optional<bool> raises_gradient_;
-  std::optional<TargetPairs> targets_;
-  std::optional<CarefulSums> careful_;
-  std::optional<ExactSums> exact_;
   std::optional<RealRow> real_;
 };
 

@@ -180,7 +180,7 @@ class FastResults {
     Approx total = target + ApproxZTotal();
     // A total that cancels would leave every element in doubt.
     if (total.error > total.size() * 0x1p-46) {
-      const ApproxPair refined = decider_.Total();
+      const ApproxPair refined = decider_.terms().Total();
       total = {refined.value.hi, refined.error + refined.size() * 0x1p-53};
     }
     const auto decide = [this](int64_t i) { return decider_.Gradient(i); };

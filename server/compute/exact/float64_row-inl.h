@@ -120,8 +120,9 @@ HWY_INLINE void WriteFloat64Gradient(const RowTask& task,
                 task.classes * ElementBytes(task.gradient_type));
     return;
   }
-  const Pair sum = decider.careful().others + decider.careful().label;
-  const ApproxPair total = decider.Total();
+  const Pair sum =
+      decider.terms().careful().others + decider.terms().careful().label;
+  const ApproxPair total = decider.terms().Total();
   const Pair scale = GradientScale(task);
   const Pair factor = scale * total.value / sum;
   // A total that cancels or overflows, or is next to nothing, as it may with a
@@ -138,7 +139,7 @@ HWY_INLINE void WriteFloat64Gradient(const RowTask& task,
   if (task.targets.one_hot()) {
     WriteScaledPairs(task, scratch, factor, task.gradient_type, task.gradient);
   } else {
-    decider.targets();  // fills the scratch
+    decider.terms().targets();  // fills the scratch
     WriteDifferencesOfPairs(task, scratch, factor, scale, decider);
   }
   StoreElement(task.gradient_type, decider.Gradient(task.label), task.gradient,
@@ -148,7 +149,8 @@ HWY_INLINE void WriteFloat64Gradient(const RowTask& task,
 HWY_INLINE void WriteFloat64Probabilities(const RowTask& task,
                                           const RowScratch& scratch,
                                           Decider& decider) {
-  const Pair sum = decider.careful().others + decider.careful().label;
+  const Pair sum =
+      decider.terms().careful().others + decider.terms().careful().label;
   WriteScaledPairs(task, scratch, Pair{1.0, 0.0} / sum, task.type,
                    task.probabilities);
   if (task.label == kNoLabel) return;

@@ -57,7 +57,7 @@ HWY_NOINLINE void NonFiniteRow(const RowTask& task, RowResult& result) {
 
 // The loss in both forms. REQUIRES: a label.
 HWY_INLINE void DecideLoss(Decider& decider, RowResult& result) {
-  if (decider.has_infinite_loss()) {
+  if (decider.terms().has_infinite_loss()) {
     result.loss = result.rounded_loss = std::numeric_limits<double>::infinity();
     return;
   }
@@ -129,7 +129,7 @@ HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, double,
   if (task.gradient != nullptr || task.probabilities != nullptr) {
     RowScratch::Room(scratch.exps, task.classes + kChunk);
     RowScratch::Room(scratch.exps_low, task.classes + kChunk);
-    decider.set_careful(
+    decider.terms().set_careful(
         SumRowCarefully<true, double>(task, max.value, scratch));
     if (task.gradient != nullptr) WriteFloat64Gradient(task, scratch, decider);
     if (task.probabilities != nullptr) {
