@@ -12,9 +12,9 @@
 
 #include "gtest/gtest.h"
 #include "server/compute/kernel.h"
-#include "tests/compute/spec_runner.h"
 #include "tests/support/elements.h"
 #include "tests/support/exact_real.h"
+#include "tests/support/spec_runner.h"
 
 namespace lossd::testing {
 namespace {

@@ -31,6 +31,7 @@
 #include "tests/support/draw_options.h"
 #include "tests/support/elements.h"
 #include "tests/support/loss_runner.h"
+#include "tests/support/spec_runner.h"
 
 namespace lossd::testing {
 namespace {
@@ -114,6 +115,23 @@ class Group {
     std::printf("results %s %016" PRIx64 "\n", name_.c_str(), results_.value());
   }
 
+  template <typename T>
+  void Run(const compute::LossSpec& spec, const SpecBatch<T>& batch) {
+    ++batches;
+    inputs_.Add(batch.logits);
+    inputs_.Add(batch.targets);
+    inputs_.Add(batch.labels);
+    const absl::StatusOr<SpecRun<T>> run = RunSpec(spec, batch);
+    if (run.ok()) {
+      results_.Add(run->summary.loss.value_or(0));
+      results_.Add(run->summary.correct_count);
+      results_.Add(run->gradient);
+      results_.Add(run->row_losses);
+      results_.Add(run->predictions);
+    } else {
+      results_.Add(std::string(run.status().message()));
+    }
+  }
   template <typename T>
   void Run(const TestBatch<T>& batch, const RunSettings& settings) {
     ++batches;
@@ -268,6 +286,46 @@ void DigestEdges() {
   group.Run(TestBatch<T>{2, 2, std::vector<T>(4), {0, 0}}, settings);
 }
 
+// Every loss but softmax cross-entropy, with targets that are no matter of
+// rounding.
+template <typename T>
+void DigestOtherLosses() {
+  Group group(TypeName<T>() + "/other_losses");
+  const std::vector<compute::LossSpec> specs = {
+      compute::SigmoidCrossEntropy{.label_smoothing = 0.1},
+      compute::SquaredError(),
+      compute::Huber{.delta = 0.5},
+      compute::NegativeLogLikelihood(),
+      compute::SoftmaxFocal(),
+      compute::SoftmaxFocal{.gamma = 0.5},
+      compute::MulticlassHinge(),
+      compute::MulticlassHinge{.margin = 0.3, .power = 2}};
+  int64_t seed = 6000;
+  for (const compute::LossSpec& spec : specs) {
+    const size_t index = spec.index();
+    const bool has_targets =
+        index == compute::LossSpec(compute::SigmoidCrossEntropy()).index() ||
+        index == compute::LossSpec(compute::SquaredError()).index() ||
+        index == compute::LossSpec(compute::Huber()).index();
+    for (Distribution distribution : AllDistributions()) {
+      for (int64_t classes : {1, 2, 7, 15, 16, 17, 33, 70, 1000}) {
+        const auto drawn = DrawBatch<T>(distribution, 3, classes, ++seed);
+        SpecBatch<T> batch{3, classes, drawn.logits};
+        batch.threads = ThreadsOf(seed);
+        if (seed % 2 == 0) batch.row_weights = {0.3, 1.7, 0};
+        if (has_targets) {
+          for (int64_t i = 0; i < 3 * classes; ++i) {
+            batch.targets.push_back(static_cast<double>(i * seed % 98) / 97);
+          }
+        } else {
+          batch.labels = drawn.labels;
+        }
+        group.Run(spec, batch);
+      }
+    }
+  }
+}
+
 template <typename T>
 void DigestType(const std::vector<std::string>& types) {
   if (!types.empty() &&
@@ -282,6 +340,7 @@ void DigestType(const std::vector<std::string>& types) {
   DigestOutputs<T>();
   DigestGradientTypes<T>();
   DigestEdges<T>();
+  DigestOtherLosses<T>();
 }
 
 int Main(std::vector<std::string> args) {

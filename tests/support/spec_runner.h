@@ -1,7 +1,7 @@
 // Any loss of the core in tests: one batch of targets for each logit, or of
 // class indices.
-#ifndef LOSSD_TESTS_COMPUTE_SPEC_RUNNER_H_
-#define LOSSD_TESTS_COMPUTE_SPEC_RUNNER_H_
+#ifndef LOSSD_TESTS_SUPPORT_SPEC_RUNNER_H_
+#define LOSSD_TESTS_SUPPORT_SPEC_RUNNER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -106,4 +106,4 @@ SpecRun<T> MustRun(const compute::LossSpec& spec, const SpecBatch<T>& batch) {
 
 }  // namespace lossd::testing
 
-#endif  // LOSSD_TESTS_COMPUTE_SPEC_RUNNER_H_
+#endif  // LOSSD_TESTS_SUPPORT_SPEC_RUNNER_H_
