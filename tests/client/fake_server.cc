@@ -21,10 +21,15 @@ grpc::Status FakeServer::Service::ComputeHessianVectorProduct(
     grpc::ServerContext*, const v1::ComputeHessianVectorProductRequest* request,
     v1::ComputeHessianVectorProductResponse* response) {
   ++calls;
-  if (hessian_handler == nullptr) {
+  HessianHandler second_order;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    second_order = hessian_handler;
+  }
+  if (second_order == nullptr) {
     return {grpc::StatusCode::UNIMPLEMENTED, "no second order"};
   }
-  return hessian_handler(*request, *response);
+  return second_order(*request, *response);
 }
 
 grpc::Status FakeServer::Service::GetServerInfo(
@@ -60,6 +65,7 @@ FakeServer::~FakeServer() {
 }
 
 void FakeServer::OnHessianVectorProduct(HessianHandler handler) {
+  std::lock_guard<std::mutex> lock(service_.mutex);
   service_.hessian_handler = std::move(handler);
 }
 
