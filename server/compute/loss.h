@@ -85,6 +85,8 @@ struct SoftmaxCrossEntropy {
   double label_smoothing = 0.0;  // in [0, 1]
   double z_loss = 0.0;           // 0 or in the range of factors
   double logit_scale = 1.0;      // in [1e-6, 1e6]
+  // z -> cap tanh(z / cap), before the scale; in [1e-6, 1e6]. None: z as it is.
+  std::optional<double> logit_softcap = std::nullopt;
 };
 
 // Sigmoid cross-entropy; targets in [0, 1].

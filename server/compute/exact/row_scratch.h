@@ -32,6 +32,8 @@ struct RowScratch {
   std::vector<double> targets;  // q, as exps
   std::vector<double> target_pairs;
   std::vector<double> target_pairs_low;
+  std::vector<double> wide_logits;   // of a narrower type, widened
+  std::vector<double> capped[4];     // CappedLogits' arrays
   std::vector<double> partial_sums;  // of a long row, kPartialSums per span
   bool low_logits = false;           // the last row had exponentials near 0
   SlowPaths slow_paths;
