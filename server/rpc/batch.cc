@@ -121,7 +121,7 @@ void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
 }
 
 absl::Status SetGradientType(const v1::ComputeLossRequest& request,
-                             BatchView& view, Unbuilt& unbuilt) {
+                             BatchView& view) {
   const v1::DataType type = request.gradient_data_type();
   if (!v1::DataType_IsValid(type)) {
     return OutOfRange("gradient_data_type", NameOf(type), "a known DataType");
@@ -132,26 +132,19 @@ absl::Status SetGradientType(const v1::ComputeLossRequest& request,
   if (!gradient_type) {
     return OutOfRange("gradient_data_type", NameOf(type), "a float type");
   }
-  if (*gradient_type == compute::ElementType::kFloat64 &&
-      view.logits_type != compute::ElementType::kFloat64) {
-    unbuilt.Note(
-        fmt::format("gradient_data_type {} for logits of a narrower type",
-                    NameOf(type)),
-        "gradient_data_type");
-  }
   view.gradient_type = *gradient_type;
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request,
-                                         Unbuilt& unbuilt) {
+absl::StatusOr<BatchView> BatchFromProto(
+    const v1::ComputeLossRequest& request) {
   BatchView view;
   absl::Status status = ViewLogits(request, view);
   if (status.ok()) status = ViewLabels(request, view);
   if (status.ok()) status = SetRowFactors(request, view);
-  if (status.ok()) status = SetGradientType(request, view, unbuilt);
+  if (status.ok()) status = SetGradientType(request, view);
   if (!status.ok()) return status;
   if (view.class_axis.classes_last()) return view;
   MoveClassesLast(view.class_axis, view.logits_type, view.logits_bytes,

@@ -180,7 +180,7 @@ absl::StatusOr<LossQuery> LossQueryFromProto(
   absl::StatusOr<WantedOutputs> wanted = WantedOutputsFromProto(request);
   if (!wanted.ok()) return wanted.status();
   query.wanted = *wanted;
-  absl::StatusOr<BatchView> batch = BatchFromProto(request, unbuilt);
+  absl::StatusOr<BatchView> batch = BatchFromProto(request);
   if (!batch.ok()) return batch.status();
   query.batch = *std::move(batch);
   absl::StatusOr<OwnedLossSpec> loss =

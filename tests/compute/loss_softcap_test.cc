@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "server/compute/kernel.h"
+#include "tests/support/accuracy.h"
 #include "tests/support/draw_options.h"
 #include "tests/support/elements.h"
 #include "tests/support/exact_real.h"
@@ -36,6 +37,18 @@ TEST(SoftcapTest, HasAnEffectOnEveryResult) {
   EXPECT_NE(run.row_losses, plain.row_losses);
   EXPECT_NE(run.log_sum_exp, plain.log_sum_exp);
   EXPECT_EQ(run.predictions, plain.predictions);  // tanh keeps the order
+}
+
+TEST(SoftcapTest, TakesTheEndsOfItsRangeAndNothingBeyond) {
+  for (const double cap : {1e-6, 1e6}) {
+    EXPECT_TRUE(RunLoss(kBatch, Capped(cap)).ok()) << cap;
+  }
+  for (const double cap : {std::nextafter(1e-6, 0), std::nextafter(1e6, 2e6),
+                           0.0, -2.0, kNan, kInfinity}) {
+    EXPECT_EQ(RunLoss(kBatch, Capped(cap)).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << cap;
+  }
 }
 
 // The formula in doubles, whose tanh is good to a few ulp.
@@ -106,6 +119,24 @@ class SoftcapTypesTest : public ::testing::Test {};
 using Types =
     ::testing::Types<float, double, compute::Float16, compute::BFloat16>;
 TYPED_TEST_SUITE(SoftcapTypesTest, Types);
+
+// Against the oracle; loss_softcap_accuracy_test has many more.
+TYPED_TEST(SoftcapTypesTest, IsWithinOneUlp) {
+  AccuracyReport report;
+  uint64_t seed = 0;
+  for (const Distribution distribution : AllDistributions()) {
+    for (const double cap : {0.5, 30.0}) {
+      RunSettings settings = Capped(cap);
+      MeasureAccuracy<TypeParam>(distribution, 2, 17, ++seed, settings, report);
+    }
+    for (int i = 0; i < 3; ++i) {
+      ++seed;
+      MeasureAccuracy<TypeParam>(distribution, 2, 5, seed,
+                                 DrawCappedOptions(seed, 2, 5), report);
+    }
+  }
+  ExpectAccurate("softcap", report, 1);
+}
 
 // A logit of -inf is a mask: its class stays impossible, though tanh(-inf) is
 // -1, and has no gradient, also where it has a target.

@@ -48,8 +48,13 @@ HWY_INLINE VecPair ScaledExpPair(const RowScratch& scratch, int64_t i,
                   FusedMulAdd(e_low, high, hn::Mul(e, hn::Set(d, factor.lo))))};
 }
 
-// `g` of elements [i, i + kLanes), rounded once; times the cap's slope where
-// there is one.
+// What capped elements are raised by before their slope, so that they are
+// rounded once where they are subnormal: they are below 2^300.
+inline constexpr double kRaise = 0x1p200;
+inline constexpr double kUnraise = 0x1p-200;
+
+// `g` of elements [i, i + kLanes), rounded once; raised, and times the cap's
+// slope, where there is one.
 template <bool kCapped>
 HWY_INLINE VecD RoundedElements(const RowTask& task, int64_t i, VecPair g) {
   if constexpr (!kCapped) return hn::Add(g.hi, g.lo);
@@ -57,7 +62,8 @@ HWY_INLINE VecD RoundedElements(const RowTask& task, int64_t i, VecPair g) {
   const VecPair slope = {hn::LoadU(d, task.capped->slopes + i),
                          hn::LoadU(d, task.capped->slopes_low + i)};
   const VecPair scaled = Mul(FastTwoSum(g.hi, g.lo), slope);
-  return hn::Mul(hn::Add(scaled.hi, scaled.lo), hn::Set(d, kUnscaleSlope));
+  return hn::Mul(hn::Add(scaled.hi, scaled.lo),
+                 hn::Set(d, kUnscaleSlope * kUnraise));
 }
 
 // Fills out with exps_i factor, times the cap's slope if kCapped; but for the
@@ -171,7 +177,8 @@ HWY_INLINE void WriteFloat64Gradient(const RowTask& task,
   }
   if (!task.targets.one_hot()) decider.terms().targets();  // fills the scratch
   if (task.capped != nullptr) {
-    WriteFloat64Elements<true>(task, scratch, factor, scale, decider);
+    WriteFloat64Elements<true>(task, scratch, Scaled(factor, kRaise),
+                               Scaled(scale, kRaise), decider);
   } else {
     WriteFloat64Elements<false>(task, scratch, factor, scale, decider);
   }
