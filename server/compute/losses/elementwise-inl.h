@@ -175,8 +175,9 @@ HWY_NOINLINE void ComputeElementwiseRow(const LossJob<Loss>& job,
     return;
   }
   std::fill_n(t + classes, kChunk, 0.0);
-  WideRow wide(job, row, scratch);
-  if (!wide.in_range()) return wide.FinishUndefined(sums);
+  const RowOutputs outputs(job, row, scratch);
+  WideRow wide(outputs, scratch);
+  if (!wide.in_range()) return outputs.FinishUndefined(sums);
   const Pair count = {static_cast<double>(classes), 0.0};
   const Pair factor = wide.factor() / count;
   // What float64 loses is far below a narrower type's last place.
@@ -189,7 +190,8 @@ HWY_NOINLINE void ComputeElementwiseRow(const LossJob<Loss>& job,
     sum = AddInfinite(formula, wide.logits(), t, classes, factor, sum,
                       wide.gradient());
   }
-  wide.Finish(std::isinf(sum.hi) ? sum : sum / count, sums);
+  wide.WriteGradient();
+  outputs.Finish(std::isinf(sum.hi) ? sum : sum / count, sums);
 }
 
 // Rows [first, last) by `formula`.
