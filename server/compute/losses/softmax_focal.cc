@@ -107,8 +107,8 @@ HWY_INLINE std::optional<Focal> NarrowFocalOf(double gamma,
 // One row of a narrow type by softmax cross-entropy's fast way, whose gradient
 // this is but for a factor; false where that is not exact enough.
 template <typename T>
-bool NarrowRow(const SoftmaxFocal& loss, const RowOutputs& outputs,
-               int64_t label, RowScratch& scratch, RowSums& sums) {
+bool ComputeNarrowRow(const SoftmaxFocal& loss, const RowOutputs& outputs,
+                      int64_t label, RowScratch& scratch, RowSums& sums) {
   RowTask task;
   task.type = outputs.type();
   task.logits = outputs.logits();
@@ -151,11 +151,11 @@ RowSums SoftmaxFocalRows(const LossJob<SoftmaxFocal>& job, int64_t first,
                                   RowScratch& own, RowSums& sums) {
     switch (outputs.type()) {
       case ElementType::kFloat32:
-        return NarrowRow<float>(loss, outputs, label, own, sums);
+        return ComputeNarrowRow<float>(loss, outputs, label, own, sums);
       case ElementType::kFloat16:
-        return NarrowRow<Float16>(loss, outputs, label, own, sums);
+        return ComputeNarrowRow<Float16>(loss, outputs, label, own, sums);
       case ElementType::kBFloat16:
-        return NarrowRow<BFloat16>(loss, outputs, label, own, sums);
+        return ComputeNarrowRow<BFloat16>(loss, outputs, label, own, sums);
       case ElementType::kFloat64:
         break;
     }

@@ -30,8 +30,11 @@ namespace lossd::compute::HWY_NAMESPACE {
 struct RowRange {
   double max;
   double min;
-  bool
-      in_range;  // neither NaN nor above `most`; then `max` and `min` are right
+  // Neither NaN nor above `most`; then `max` and `min` are right.
+  bool in_range;
+
+  // -inf is among it, or what is not in range.
+  bool has_infinite() const { return !(min > -HUGE_VAL); }
 };
 
 // Fills to[0 .. size) with the elements of `from`, exactly, and looks at them.
@@ -86,6 +89,44 @@ inline HWY_NOINLINE void NarrowRow(ElementType type, const double* from,
   for (; i < size; ++i) StoreElement(type, from[i], to, i);
 }
 
+// The classes of a row that are worked on together: in float64 their logits,
+// targets and gradient stay in the first cache. A whole number of chunks.
+inline constexpr int64_t kTile = 1024;
+
+// Calls compute(begin, size, range, logits, gradient) for each tile of the row,
+// with its logits in float64, zeros up to a whole chunk, and room for as much
+// of its gradient, which is then rounded and written; null where none is
+// wanted. Returns what the row holds; ends with the first tile out of range,
+// which is not computed.
+template <typename Compute>
+HWY_INLINE RowRange ForEachTile(const RowOutputs& row, RowScratch& scratch,
+                                const Compute& compute) {
+  const ElementType type = row.type(), gradient_type = row.gradient_type();
+  std::byte* const out = row.gradient();
+  double* const logits = RowScratch::Room(scratch.exps, kTile + kChunk);
+  double* const gradient =
+      out == nullptr ? nullptr
+                     : RowScratch::Room(scratch.exps_low, kTile + kChunk);
+  RowRange row_range = {-HUGE_VAL, HUGE_VAL, true};
+  for (int64_t begin = 0; begin < row.classes(); begin += kTile) {
+    const int64_t size = std::min(kTile, row.classes() - begin);
+    const RowRange range =
+        WidenRow(type, row.logits() + begin * ElementBytes(type), size,
+                 std::numeric_limits<double>::max(), logits);
+    row_range.max = std::max(row_range.max, range.max);
+    row_range.min = std::min(row_range.min, range.min);
+    row_range.in_range = range.in_range;
+    if (!range.in_range) break;
+    std::fill_n(logits + size, kChunk, 0.0);
+    compute(begin, size, range, logits, gradient);
+    if (out != nullptr) {
+      NarrowRow(gradient_type, gradient, size,
+                out + begin * ElementBytes(gradient_type));
+    }
+  }
+  return row_range;
+}
+
 // One row of a job, its logits and room for its gradient in float64.
 class WideRow {
  public:
@@ -102,8 +143,7 @@ class WideRow {
   // Neither NaN nor +inf is among the logits.
   bool in_range() const { return range_.in_range; }
   double max() const { return range_.max; }
-  // -inf is, or what is not in range.
-  bool has_infinite() const { return !(range_.min > -HUGE_VAL); }
+  bool has_infinite() const { return range_.has_infinite(); }
   // [classes] and a chunk of zeros.
   const double* logits() const { return logits_; }
   // [classes] and a chunk of room; null where no gradient is wanted, or it is
