@@ -9,6 +9,7 @@
 #include "server/compute/losses/multiclass_hinge.h"
 #include "server/compute/losses/negative_log_likelihood.h"
 #include "server/compute/losses/sigmoid_cross_entropy.h"
+#include "server/compute/losses/sigmoid_focal.h"
 #include "server/compute/losses/softmax_cross_entropy.h"
 #include "server/compute/losses/softmax_focal.h"
 #include "server/compute/losses/squared_error.h"

@@ -112,6 +112,13 @@ struct SoftmaxFocal {
   absl::Span<const double> class_weights = {};
 };
 
+// RetinaNet's: a m^gamma c with the sigmoid cross-entropy c, m = 1 - p_t and a
+// = alpha t + (1 - alpha) (1 - t); targets in [0, 1].
+struct SigmoidFocal {
+  double gamma = 2.0;                          // 0 or in the range of factors
+  std::optional<double> alpha = std::nullopt;  // in [0, 1]; none: a = 1
+};
+
 // The mean over i != y of max(0, margin - z_y + z_i)^power. Over class indices.
 struct MulticlassHinge {
   double margin = 1.0;  // in [-2^100, 2^100]
@@ -128,7 +135,7 @@ struct Huber {
 
 // The loss to compute, with its options. One member per loss of the catalogue.
 using LossSpec = std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
-                              NegativeLogLikelihood, SoftmaxFocal,
+                              NegativeLogLikelihood, SoftmaxFocal, SigmoidFocal,
                               MulticlassHinge, SquaredError, Huber>;
 
 enum class Reduction { kMean, kSum, kNone };
