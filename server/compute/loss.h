@@ -85,6 +85,8 @@ struct SoftmaxCrossEntropy {
   double label_smoothing = 0.0;  // in [0, 1]
   double z_loss = 0.0;           // 0 or in the range of factors
   double logit_scale = 1.0;      // in [1e-6, 1e6]
+  // z -> cap tanh(z / cap), before the scale; in [1e-6, 1e6]. None: z as it is.
+  std::optional<double> logit_softcap = std::nullopt;
 };
 
 // Sigmoid cross-entropy; targets in [0, 1].
@@ -165,7 +167,7 @@ struct LossOutputs {
   absl::Span<std::byte> log_sum_exp;  // [rows] of the logits' type; ignored
                                       // rows' too
   absl::Span<std::byte> predictions;  // [rows] int64, lowest index on ties
-  // The logits' type, or float16, bfloat16 or float32 for each of these.
+  // Any type; none: the logits'.
   std::optional<ElementType> gradient_type;
 };
 
@@ -202,13 +204,14 @@ using StopCheck = absl::FunctionRef<absl::Status()>;
 // Edge cases: zero rows, or every row ignored: sum 0, mean NaN with divisor 0,
 //   gradient 0. docs/numerics.md has the rest.
 // Accuracy: results of float32, float16 and bfloat16 logits are correctly
-//   rounded, of float64 ones within 1 ulp, the loss to 2^-40; docs/numerics.md
-//   says how and where not.
+//   rounded, of float64 or capped ones, and float64 gradients, within 1 ulp,
+//   the loss to 2^-40; docs/numerics.md says how and where not.
 // Threads: blocks until done; concurrent calls may share `pool`; the bits of
 //   the results do not depend on it.
 // Cost: reads the logits once from memory, writes the gradient once; scratch of
 //   8 bytes per class and thread (16 for float64; 8 more with smoothing or
-//   probabilities as targets, 16 for float64), kept by the thread.
+//   probabilities as targets, 16 for float64; up to 88 for capped logits), kept
+//   by the thread.
 absl::StatusOr<LossSummary> ComputeLoss(const LossSpec& spec,
                                         const LossOptions& options,
                                         const Batch& batch,

@@ -110,7 +110,7 @@ absl::Status SetRowFactors(const v1::ComputeLossRequest& request,
 }
 
 absl::Status SetGradientType(const v1::ComputeLossRequest& request,
-                             BatchView& view, Unbuilt& unbuilt) {
+                             BatchView& view) {
   const v1::DataType type = request.gradient_data_type();
   if (!v1::DataType_IsValid(type)) {
     return OutOfRange("gradient_data_type", NameOf(type), "a known DataType");
@@ -120,13 +120,6 @@ absl::Status SetGradientType(const v1::ComputeLossRequest& request,
       FloatTypeFromProto(type);
   if (!gradient_type) {
     return OutOfRange("gradient_data_type", NameOf(type), "a float type");
-  }
-  if (*gradient_type == compute::ElementType::kFloat64 &&
-      view.logits_type != compute::ElementType::kFloat64) {
-    unbuilt.Note(
-        fmt::format("gradient_data_type {} for logits of a narrower type",
-                    NameOf(type)),
-        "gradient_data_type");
   }
   view.gradient_type = *gradient_type;
   return absl::OkStatus();
@@ -143,13 +136,13 @@ void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
   bytes = {moved.get(), bytes.size()};
 }
 
-absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request,
-                                         Unbuilt& unbuilt) {
+absl::StatusOr<BatchView> BatchFromProto(
+    const v1::ComputeLossRequest& request) {
   BatchView view;
   absl::Status status = ViewLogits(request, view);
   if (status.ok()) status = ViewLabels(request, view);
   if (status.ok()) status = SetRowFactors(request, view);
-  if (status.ok()) status = SetGradientType(request, view, unbuilt);
+  if (status.ok()) status = SetGradientType(request, view);
   if (!status.ok()) return status;
   if (view.class_axis.classes_last()) return view;
   MoveClassesLast(view.class_axis, view.logits_type, view.logits_bytes,

@@ -167,7 +167,7 @@ absl::StatusOr<LossQuery> BaseQueryFromProto(
   absl::StatusOr<compute::LossOptions> options = LossOptionsFromProto(request);
   if (!options.ok()) return options.status();
   query.options = *options;
-  absl::StatusOr<BatchView> batch = BatchFromProto(request, unbuilt);
+  absl::StatusOr<BatchView> batch = BatchFromProto(request);
   if (!batch.ok()) return batch.status();
   query.batch = *std::move(batch);
   absl::StatusOr<OwnedLossSpec> loss =

@@ -185,7 +185,9 @@ HWY_NOINLINE void ComputeElementwiseRow(const LossJob<Loss>& job,
   const Pair count = {static_cast<double>(classes), 0.0};
   const Pair factor = wide.factor() / count;
   // What float64 loses is far below a narrower type's last place.
-  const bool is_narrow = job.batch->logits_type != ElementType::kFloat64;
+  const bool is_narrow = job.batch->logits_type != ElementType::kFloat64 &&
+                         job.outputs->gradient_type.value_or(
+                             job.batch->logits_type) != ElementType::kFloat64;
   Pair sum = is_narrow ? SumNarrowElements(formula, wide.logits(), t, classes,
                                            factor, wide.gradient())
                        : SumElements(formula, wide.logits(), t, classes, factor,
