@@ -85,6 +85,8 @@ struct SoftmaxCrossEntropy {
   double label_smoothing = 0.0;  // in [0, 1]
   double z_loss = 0.0;           // 0 or in the range of factors
   double logit_scale = 1.0;      // in [1e-6, 1e6]
+  // z -> cap tanh(z / cap), before the scale; in [1e-6, 1e6]. None: z as it is.
+  std::optional<double> logit_softcap = std::nullopt;
 };
 
 // Sigmoid cross-entropy; targets in [0, 1].
@@ -103,6 +105,14 @@ struct NegativeLogLikelihood {
   absl::Span<const double> class_weights = {};
 };
 
+// KL divergence from the student's softmax(z / T) to the teacher, times T^2;
+// targets are the teacher's probabilities, in [0, 2^100], of which a row need
+// not add up to 1, or its logits.
+struct KlDivergence {
+  double temperature = 1.0;         // T, in [1e-6, 1e6]
+  bool targets_are_logits = false;  // finite or -inf, not all of a row -inf
+};
+
 // -w_y (1 - p_y)^gamma ln p_y, p = softmax(z). Over class indices.
 struct SoftmaxFocal {
   double gamma = 2.0;  // 0 or in the range of factors
@@ -110,6 +120,13 @@ struct SoftmaxFocal {
   std::optional<int64_t> ignore_index = std::nullopt;
   // [classes], each 0 or in the range of factors. Empty: 1.
   absl::Span<const double> class_weights = {};
+};
+
+// RetinaNet's: a m^gamma c with the sigmoid cross-entropy c, m = 1 - p_t and a
+// = alpha t + (1 - alpha) (1 - t); targets in [0, 1].
+struct SigmoidFocal {
+  double gamma = 2.0;                          // 0 or in the range of factors
+  std::optional<double> alpha = std::nullopt;  // in [0, 1]; none: a = 1
 };
 
 // The mean over i != y of max(0, margin - z_y + z_i)^power. Over class indices.
@@ -127,9 +144,10 @@ struct Huber {
 };
 
 // The loss to compute, with its options. One member per loss of the catalogue.
-using LossSpec = std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
-                              NegativeLogLikelihood, SoftmaxFocal,
-                              MulticlassHinge, SquaredError, Huber>;
+using LossSpec =
+    std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
+                 NegativeLogLikelihood, KlDivergence, SoftmaxFocal,
+                 SigmoidFocal, MulticlassHinge, SquaredError, Huber>;
 
 enum class Reduction { kMean, kSum, kNone };
 
@@ -158,7 +176,7 @@ struct LossOutputs {
   absl::Span<std::byte> log_sum_exp;  // [rows] of the logits' type; ignored
                                       // rows' too
   absl::Span<std::byte> predictions;  // [rows] int64, lowest index on ties
-  // The logits' type, or float16, bfloat16 or float32 for each of these.
+  // Any type; none: the logits'.
   std::optional<ElementType> gradient_type;
 };
 
@@ -195,13 +213,14 @@ using StopCheck = absl::FunctionRef<absl::Status()>;
 // Edge cases: zero rows, or every row ignored: sum 0, mean NaN with divisor 0,
 //   gradient 0. docs/numerics.md has the rest.
 // Accuracy: results of float32, float16 and bfloat16 logits are correctly
-//   rounded, of float64 ones within 1 ulp, the loss to 2^-40; docs/numerics.md
-//   says how and where not.
+//   rounded, of float64 or capped ones, and float64 gradients, within 1 ulp,
+//   the loss to 2^-40; docs/numerics.md says how and where not.
 // Threads: blocks until done; concurrent calls may share `pool`; the bits of
 //   the results do not depend on it.
 // Cost: reads the logits once from memory, writes the gradient once; scratch of
 //   8 bytes per class and thread (16 for float64; 8 more with smoothing or
-//   probabilities as targets, 16 for float64), kept by the thread.
+//   probabilities as targets, 16 for float64; up to 88 for capped logits), kept
+//   by the thread.
 absl::StatusOr<LossSummary> ComputeLoss(const LossSpec& spec,
                                         const LossOptions& options,
                                         const Batch& batch,

@@ -109,19 +109,8 @@ absl::Status SetRowFactors(const v1::ComputeLossRequest& request,
   return absl::OkStatus();
 }
 
-// Leaves in `bytes` the same elements with the classes last, and the room that
-// they take in `moved`.
-void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
-                     absl::Span<const std::byte>& bytes,
-                     std::unique_ptr<std::byte[]>& moved) {
-  moved = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
-  MoveClassesLast(layout, compute::ElementBytes(type), bytes.data(),
-                  moved.get());
-  bytes = {moved.get(), bytes.size()};
-}
-
 absl::Status SetGradientType(const v1::ComputeLossRequest& request,
-                             BatchView& view, Unbuilt& unbuilt) {
+                             BatchView& view) {
   const v1::DataType type = request.gradient_data_type();
   if (!v1::DataType_IsValid(type)) {
     return OutOfRange("gradient_data_type", NameOf(type), "a known DataType");
@@ -132,26 +121,28 @@ absl::Status SetGradientType(const v1::ComputeLossRequest& request,
   if (!gradient_type) {
     return OutOfRange("gradient_data_type", NameOf(type), "a float type");
   }
-  if (*gradient_type == compute::ElementType::kFloat64 &&
-      view.logits_type != compute::ElementType::kFloat64) {
-    unbuilt.Note(
-        fmt::format("gradient_data_type {} for logits of a narrower type",
-                    NameOf(type)),
-        "gradient_data_type");
-  }
   view.gradient_type = *gradient_type;
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request,
-                                         Unbuilt& unbuilt) {
+void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
+                     absl::Span<const std::byte>& bytes,
+                     std::unique_ptr<std::byte[]>& moved) {
+  moved = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
+  MoveClassesLast(layout, compute::ElementBytes(type), bytes.data(),
+                  moved.get());
+  bytes = {moved.get(), bytes.size()};
+}
+
+absl::StatusOr<BatchView> BatchFromProto(
+    const v1::ComputeLossRequest& request) {
   BatchView view;
   absl::Status status = ViewLogits(request, view);
   if (status.ok()) status = ViewLabels(request, view);
   if (status.ok()) status = SetRowFactors(request, view);
-  if (status.ok()) status = SetGradientType(request, view, unbuilt);
+  if (status.ok()) status = SetGradientType(request, view);
   if (!status.ok()) return status;
   if (view.class_axis.classes_last()) return view;
   MoveClassesLast(view.class_axis, view.logits_type, view.logits_bytes,

@@ -14,7 +14,6 @@
 #include "server/compute/loss.h"
 #include "server/rpc/class_axis.h"
 #include "server/rpc/tensor.h"
-#include "server/rpc/unbuilt.h"
 
 namespace lossd::rpc {
 
@@ -57,8 +56,7 @@ struct BatchView {
   }
 };
 
-// Views the batch of `request`. What this build lacks goes to `unbuilt`; the
-// result is then not to be used.
+// Views the batch of `request`.
 //
 // Errors: InvalidArgument: a tensor that breaks a rule of lossd.v1.Tensor;
 //   logits that are no floats, of rank 0 or without classes; a class_axis
@@ -68,8 +66,13 @@ struct BatchView {
 // Cost: a copy of logits and targets whose classes are not last, none
 //   otherwise.
 // The result must not outlive `request`.
-absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request,
-                                         Unbuilt& unbuilt);
+absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request);
+
+// Leaves in `bytes` the same elements with the classes last, and the room that
+// they take in `moved`.
+void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
+                     absl::Span<const std::byte>& bytes,
+                     std::unique_ptr<std::byte[]>& moved);
 
 }  // namespace lossd::rpc
 

@@ -16,6 +16,8 @@ namespace {
 // together.
 constexpr double kMinLogitScale = 1e-6;
 constexpr double kMaxLogitScale = 1e6;
+constexpr double kMinSoftcap = 1e-6;
+constexpr double kMaxSoftcap = 1e6;
 
 // Checks the options of one loss, one call each, and keeps the first error.
 class OptionChecker {
@@ -50,6 +52,10 @@ class OptionChecker {
   }
   void LogitScale(std::string_view option, double value) {
     Check(option, value, value >= kMinLogitScale && value <= kMaxLogitScale,
+          "[1e-06, 1e+06]");
+  }
+  void Softcap(std::string_view option, double value) {
+    Check(option, value, value >= kMinSoftcap && value <= kMaxSoftcap,
           "[1e-06, 1e+06]");
   }
   void Factor(std::string_view option, double value) {
@@ -129,7 +135,7 @@ absl::StatusOr<OwnedLossSpec> Weighted(const Loss& loss, Spec spec,
 }
 
 absl::StatusOr<OwnedLossSpec> SoftmaxCrossEntropyFromProto(
-    const v1::SoftmaxCrossEntropy& loss, int64_t classes, Unbuilt& unbuilt) {
+    const v1::SoftmaxCrossEntropy& loss, int64_t classes) {
   compute::SoftmaxCrossEntropy spec;
   spec.label_smoothing = loss.label_smoothing();
   spec.z_loss = loss.z_loss();
@@ -140,9 +146,8 @@ absl::StatusOr<OwnedLossSpec> SoftmaxCrossEntropyFromProto(
   check.Factor("z_loss", spec.z_loss);
   check.LogitScale("logit_scale", spec.logit_scale);
   if (loss.has_logit_softcap()) {
-    check.Positive("logit_softcap", loss.logit_softcap());
-    const std::string path = check.Path("logit_softcap");
-    unbuilt.Note(fmt::format("option \"{}\"", path), path);
+    check.Softcap("logit_softcap", loss.logit_softcap());
+    spec.logit_softcap = loss.logit_softcap();
   }
   return Weighted(loss, spec, check);
 }
@@ -216,8 +221,8 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
                                                 Unbuilt& unbuilt) {
   switch (spec.kind_case()) {
     case v1::LossSpec::kSoftmaxCrossEntropy:
-      return SoftmaxCrossEntropyFromProto(spec.softmax_cross_entropy(), classes,
-                                          unbuilt);
+      return SoftmaxCrossEntropyFromProto(spec.softmax_cross_entropy(),
+                                          classes);
     case v1::LossSpec::kSigmoidCrossEntropy:
       return SigmoidCrossEntropyFromProto(spec.sigmoid_cross_entropy(),
                                           classes);

@@ -130,6 +130,9 @@ TEST(LossOptionsTest, SayWhatIsWrongInPartsToo) {
   settings.loss.logit_scale = 0;
   expect(settings, "OPTION_OUT_OF_RANGE", "logit_scale", "value", "0");
   settings = {};
+  settings.loss.logit_softcap = 2e6;
+  expect(settings, "OPTION_OUT_OF_RANGE", "logit_softcap", "value", "2e+06");
+  settings = {};
   settings.class_weights = {1, -2, -3};
   expect(settings, "OPTION_OUT_OF_RANGE", "class_weights", "index", "1");
   expect(settings, "OPTION_OUT_OF_RANGE", "class_weights", "value", "-2");

@@ -222,6 +222,10 @@ def softmax_cross_entropy(draw):
     # PyTorch makes NaN of a smoothed target on a class of -inf.
     if draw.chance(0.4) and not np.isinf(case.logits).any():
         case.options["label_smoothing"] = draw.unit_interval()
+    if draw.chance(0.3):
+        case.options["logit_softcap"] = float(
+            draw.choice([1.0, 2.0, 30.0, 50.0, draw.rng.uniform(0.5, 5.0)])
+        )
     return case
 
 

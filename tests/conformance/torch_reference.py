@@ -49,7 +49,16 @@ def index_labels(case):
     return torch.from_numpy(case.labels.astype(np.int64))
 
 
+def capped(case, z):
+    """logit_softcap, and -inf a mask put on after it."""
+    if "logit_softcap" not in case.options:
+        return z
+    cap = case.options["logit_softcap"]
+    return torch.where(torch.isinf(z), z.detach(), cap * torch.tanh(z / cap))
+
+
 def softmax_cross_entropy(case, z, reduction):
+    z = capped(case, z)
     options = {"label_smoothing": case.option("label_smoothing", 0.0)}
     if case.has_indices:
         target = index_labels(case)

@@ -73,6 +73,7 @@ void AddInputs(const TestBatch<T>& batch, const RunSettings& settings,
   digest.Add(settings.loss.label_smoothing);
   digest.Add(settings.loss.z_loss);
   digest.Add(settings.loss.logit_scale);
+  if (settings.loss.logit_softcap) digest.Add(*settings.loss.logit_softcap);
   digest.Add(settings.class_weights);
   digest.Add(settings.row_weights);
   digest.Add(settings.upstream);
@@ -203,6 +204,21 @@ void DigestOptions(Distribution distribution) {
   for (int64_t classes : kLongLengths) run(2, classes);
 }
 
+// Random options with a cap.
+template <typename T>
+void DigestCapped(Distribution distribution) {
+  Group group(TypeName<T>() + "/" + std::string(Name(distribution)) +
+              "/capped");
+  int64_t seed = 7000;
+  for (int64_t classes : {1, 2, 3, 7, 15, 16, 17, 33, 70, 129, 1000}) {
+    for (int i = 0; i < 2; ++i) {
+      RunSettings settings = DrawCappedOptions(++seed, 2, classes);
+      settings.threads = ThreadsOf(seed);
+      group.Run(DrawBatch<T>(distribution, 2, classes, seed), settings);
+    }
+  }
+}
+
 // Rows of a language model's length, longer than a span, shared by threads.
 template <typename T>
 void DigestHuge() {
@@ -217,6 +233,10 @@ void DigestHuge() {
     settings = DrawOptions(seed, 2, 50257);
     settings.threads = ThreadsOf(seed);
     group.Run(DrawBatch<T>(distribution, 2, 50257, seed), settings);
+    settings = RunSettings();
+    settings.loss.logit_softcap = 30;
+    settings.threads = ThreadsOf(seed);
+    group.Run(DrawBatch<T>(distribution, 1, 50257, seed), settings);
   }
 }
 
@@ -245,8 +265,8 @@ template <typename T>
 void DigestGradientTypes() {
   Group group(TypeName<T>() + "/gradient_types");
   int64_t seed = 4000;
-  for (ElementType type :
-       {ElementType::kFloat16, ElementType::kBFloat16, ElementType::kFloat32}) {
+  for (ElementType type : {ElementType::kFloat16, ElementType::kBFloat16,
+                           ElementType::kFloat32, ElementType::kFloat64}) {
     for (Distribution distribution : AllDistributions()) {
       for (int64_t classes : {1, 2, 15, 16, 33, 70, 1000}) {
         RunSettings settings;
@@ -335,6 +355,7 @@ void DigestType(const std::vector<std::string>& types) {
   for (Distribution distribution : AllDistributions()) {
     DigestPlain<T>(distribution);
     DigestOptions<T>(distribution);
+    DigestCapped<T>(distribution);
   }
   DigestHuge<T>();
   DigestOutputs<T>();

@@ -14,16 +14,13 @@ namespace lossd::rpc {
 // What BatchFromProto makes of a request.
 struct Converted {
   absl::Status status;
-  absl::Status unbuilt;
   BatchView view;
 };
 
 // `request` must outlive the result.
 inline Converted Convert(const v1::ComputeLossRequest& request) {
-  Unbuilt unbuilt;
-  auto view = BatchFromProto(request, unbuilt);
-  return {view.status(), unbuilt.status(),
-          view.ok() ? *std::move(view) : BatchView()};
+  auto view = BatchFromProto(request);
+  return {view.status(), view.ok() ? *std::move(view) : BatchView()};
 }
 
 // Makes `tensor` one of zero bytes.

@@ -122,10 +122,10 @@ TEST(WantedOutputsTest, RejectUnspecifiedAndUnknownOnes) {
 }
 
 TEST(LossQueryTest, SaysWhatIsWrongBeforeWhatIsMissing) {
-  EXPECT_THAT(StatusOf(RequestWith("gradient_data_type: DATA_TYPE_FLOAT64 "
-                                   "loss { huber { delta: -1 } }")),
-              IsInvalid("loss.huber.delta = -1, want [2^-100, 2^100]",
-                        "loss.huber.delta"));
+  EXPECT_THAT(
+      StatusOf(RequestWith("loss { kl_divergence { temperature: -1 } }")),
+      IsInvalid("loss.kl_divergence.temperature = -1, want a finite number > 0",
+                "loss.kl_divergence.temperature"));
 }
 
 TEST(LossQueryTest, CarriesEveryPart) {

@@ -127,7 +127,7 @@ TEST(LossSpecTest, TakesNoMoreAndNoLessThanTheCore) {
         std::nextafter(1e6, 2e6), 0x1p100, std::nextafter(0x1p100, HUGE_VAL),
         HUGE_VAL, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
     for (const std::string option :
-         {"label_smoothing", "z_loss", "logit_scale"}) {
+         {"label_smoothing", "z_loss", "logit_scale", "logit_softcap"}) {
       v1::LossSpec proto;
       compute::SoftmaxCrossEntropy spec;
       auto& loss = *proto.mutable_softmax_cross_entropy();
@@ -135,6 +135,9 @@ TEST(LossSpecTest, TakesNoMoreAndNoLessThanTheCore) {
         loss.set_label_smoothing(spec.label_smoothing = value);
       } else if (option == "z_loss") {
         loss.set_z_loss(spec.z_loss = value);
+      } else if (option == "logit_softcap") {
+        loss.set_logit_softcap(value);
+        spec.logit_softcap = value;
       } else {
         loss.set_logit_scale(spec.logit_scale = value);
       }
@@ -145,13 +148,14 @@ TEST(LossSpecTest, TakesNoMoreAndNoLessThanTheCore) {
   }
 }
 
-TEST(LossSpecTest, NamesASoftcapNotInThisBuild) {
+TEST(LossSpecTest, TakesASoftcapOrNone) {
   const Converted converted =
       Convert("softmax_cross_entropy { logit_softcap: 30 }");
   EXPECT_TRUE(converted.status.ok()) << converted.status;
-  const std::string path = "loss.softmax_cross_entropy.logit_softcap";
-  EXPECT_THAT(converted.unbuilt,
-              IsNotBuilt("option \"" + path + "\" is not in this build", path));
+  EXPECT_TRUE(converted.unbuilt.ok()) << converted.unbuilt;
+  EXPECT_EQ(converted.spec().logit_softcap, 30);
+  EXPECT_EQ(Convert("softmax_cross_entropy {}").spec().logit_softcap,
+            std::nullopt);
 }
 
 TEST(LossSpecTest, NamesEachLossNotInThisBuild) {
@@ -268,9 +272,10 @@ INSTANTIATE_TEST_SUITE_P(
               "[1e-06, 1e+06]"},
         Bound{"softmax_cross_entropy",
               "logit_softcap",
-              {"1e-300", "1e300"},
-              kNotPositive,
-              "a finite number > 0"},
+              {"1e-6", "1e6"},
+              {"0", "-1", "9.999999999999997e-07", "1000000.0000000001", "nan",
+               "inf", "-inf"},
+              "[1e-06, 1e+06]"},
         Bound{"sigmoid_cross_entropy",
               "label_smoothing",
               {"0", "1"},
@@ -339,13 +344,11 @@ TEST(LossSpecTest, RejectsWeightsThatAreNoFloats) {
 }
 
 TEST(LossSpecTest, SaysWhatIsWrongBeforeWhatIsMissing) {
-  const Converted converted = Convert(
-      "softmax_cross_entropy { label_smoothing: 0.1 logit_softcap: -1 }");
-  EXPECT_THAT(
-      converted.status,
-      IsInvalid("loss.softmax_cross_entropy.logit_softcap = -1, want a finite "
-                "number > 0",
-                "loss.softmax_cross_entropy.logit_softcap"));
+  const Converted converted = Convert("kl_divergence { temperature: -1 }");
+  EXPECT_THAT(converted.status,
+              IsInvalid("loss.kl_divergence.temperature = -1, want a finite "
+                        "number > 0",
+                        "loss.kl_divergence.temperature"));
 }
 
 }  // namespace

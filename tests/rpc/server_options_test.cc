@@ -36,6 +36,7 @@ struct Formula {
   double eps = 0;
   double zeta = 0;
   double s = 1;
+  double cap = 0;  // 0: none
   std::vector<double> v = {1, 1};
   std::vector<double> u = {1, 1};
   double divisor = 2;
@@ -49,12 +50,22 @@ struct Results {
   std::vector<double> gradient;
 };
 
+// The logit as the exponentials take it, and its derivative.
+double Scaled(const Formula& f, double z) {
+  return f.s * (f.cap == 0 ? z : f.cap * std::tanh(z / f.cap));
+}
+double Slope(const Formula& f, double z) {
+  if (f.cap == 0) return f.s;
+  const double t = std::tanh(z / f.cap);
+  return f.s * (1 - t * t);
+}
+
 Results Compute(const Formula& f) {
   Results results;
   for (size_t row = 0; row < kLabels.size(); ++row) {
     double sum = 0;
     for (int i = 0; i < kClasses; ++i) {
-      sum += std::exp(f.s * kLogits[row * kClasses + i]);
+      sum += std::exp(Scaled(f, kLogits[row * kClasses + i]));
     }
     const double lse = std::log(sum);
     double row_loss = f.zeta * lse * lse;
@@ -64,12 +75,13 @@ Results Compute(const Formula& f) {
       const double t = f.t[row * kClasses + i];
       q[i] = f.w[i] * ((1 - f.eps) * t + f.eps / kClasses);
       targets_sum += q[i];
-      row_loss += q[i] * (lse - f.s * kLogits[row * kClasses + i]);
+      row_loss += q[i] * (lse - Scaled(f, kLogits[row * kClasses + i]));
     }
     for (int i = 0; i < kClasses; ++i) {
-      const double p = std::exp(f.s * kLogits[row * kClasses + i] - lse);
+      const double z = kLogits[row * kClasses + i];
+      const double p = std::exp(Scaled(f, z) - lse);
       results.probabilities.push_back(p);
-      results.gradient.push_back(f.s * f.v[row] * f.u[row] / f.divisor *
+      results.gradient.push_back(Slope(f, z) * f.v[row] * f.u[row] / f.divisor *
                                  ((targets_sum + 2 * f.zeta * lse) * p - q[i]));
     }
     results.log_sum_exp.push_back(lse);
@@ -145,6 +157,10 @@ TEST_F(ServerOptionsTest, AnswerByTheFormulaForClassIndices) {
            {.text = Loss("label_smoothing: 1"), .eps = 1},
            {.text = Loss("z_loss: 0.25"), .zeta = 0.25},
            {.text = Loss("logit_scale: 0.5"), .s = 0.5},
+           {.text = Loss("logit_softcap: 2"), .cap = 2},
+           {.text = Loss("logit_softcap: 0.5 logit_scale: 3"),
+           .s = 3,
+           .cap = 0.5},
            {.text = Loss(kClassWeights), .w = {0.5, 2, 4}, .divisor = 2.5},
            {.text = kRowWeights, .v = {3, 0.25}, .divisor = 3.25},
            {.text = kUpstream, .u = {-1.5, 2}},
@@ -267,6 +283,9 @@ TEST_F(ServerOptionsTest, NameTheFieldThatIsOutOfRange) {
   ExpectInvalid(Loss("logit_scale: 0"),
                 path + "logit_scale = 0, want [1e-06, 1e+06]",
                 path + "logit_scale");
+  ExpectInvalid(Loss("logit_softcap: 1e7"),
+                path + "logit_softcap = 1e+07, want [1e-06, 1e+06]",
+                path + "logit_softcap");
   ExpectInvalid(
       Loss("class_weights { shape: 3 float_values { values: [1, 1, -2] } }"),
       path + "class_weights[2] = -2, want 0 or [2^-100, 2^100]",

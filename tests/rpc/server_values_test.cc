@@ -92,20 +92,22 @@ TEST_F(ServerValuesTest, AreOfTheLogitsTypeButForTheGradientsOwn) {
               ElementsAre(0x3f31));  // 0.69140625
 }
 
-TEST_F(ServerValuesTest, AreNotWiderThanTheirLogits) {
+// A third has no last place: each type of gradient rounds it to its own.
+TEST_F(ServerValuesTest, AreAsWideAsAskedForWhateverTheLogits) {
   for (const v1::DataType type :
        {v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16, v1::DATA_TYPE_FLOAT32}) {
-    v1::ComputeLossRequest request = ZerosRequest(1, 4);
+    v1::ComputeLossRequest request = ZerosRequest(1, 3);
     request.mutable_logits()->set_data_type(type);
     request.mutable_logits()->set_raw(
-        std::string(type == v1::DATA_TYPE_FLOAT32 ? 16 : 8, 0));
+        std::string(type == v1::DATA_TYPE_FLOAT32 ? 12 : 6, 0));
     request.set_gradient_data_type(v1::DATA_TYPE_FLOAT64);
-    const grpc::Status status = server_.StatusOf(request);
-    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-    EXPECT_EQ(status.error_message(),
-              "gradient_data_type FLOAT64 for logits of a narrower type is not "
-              "in this build");
-    EXPECT_EQ(ErrorInfoOf(status).reason(), "NOT_IN_THIS_BUILD");
+    request.add_outputs(v1::OUTPUT_GRADIENT);
+    request.add_outputs(v1::OUTPUT_ROW_LOSSES);
+    const v1::ComputeLossResponse response = server_.ComputeLoss(request);
+    EXPECT_EQ(response.gradient().data_type(), v1::DATA_TYPE_FLOAT64);
+    EXPECT_THAT(ValuesOf<double>(response.gradient()),
+                ElementsAre(-2.0 / 3, 1.0 / 3, 1.0 / 3));
+    EXPECT_EQ(response.row_losses().data_type(), type);
   }
 }
 

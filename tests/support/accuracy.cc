@@ -20,15 +20,15 @@ using compute::ElementType;
 
 // The row's largest scaled logit in size, times 2^-100: what a float64
 // log_sum_exp may be off where the maximum and the logarithm cancel
-// (docs/numerics.md).
+// (docs/numerics.md). None where logits are capped.
 double LogSumExpSlack(ElementType type, absl::Span<const double> logits,
-                      double scale) {
-  if (type != ElementType::kFloat64) return 0.0;
+                      const OracleOptions& options) {
+  if (type != ElementType::kFloat64 || options.logit_softcap) return 0.0;
   double largest = 0.0;
   for (double z : logits) {
     if (std::isfinite(z)) largest = std::max(largest, std::abs(z));
   }
-  return scale * largest * 0x1p-100;
+  return options.logit_scale * largest * 0x1p-100;
 }
 
 // The errors of one row, for the report.
@@ -70,9 +70,11 @@ void IgnoreSomeRows(std::optional<int64_t> ignore_index, uint64_t seed,
 }
 
 // Loss and gradient 0, the rest as for any row.
-ExactRow IgnoredRow(absl::Span<const double> logits, double scale) {
+ExactRow IgnoredRow(absl::Span<const double> logits,
+                    const OracleOptions& of_batch) {
   OracleOptions options;
-  options.logit_scale = scale;
+  options.logit_scale = of_batch.logit_scale;
+  options.logit_softcap = of_batch.logit_softcap;
   ExactRow row = OracleRow(logits, 0, options);
   row.loss = ExactReal(64, 0.0);
   std::fill(row.gradient.begin(), row.gradient.end(), row.loss);
@@ -123,7 +125,8 @@ class Comparison {
               .options = {.class_weights = settings.class_weights,
                           .label_smoothing = loss.label_smoothing,
                           .z_loss = loss.z_loss,
-                          .logit_scale = loss.logit_scale},
+                          .logit_scale = loss.logit_scale,
+                          .logit_softcap = loss.logit_softcap},
               .probabilities = targets_,
               .row_weights = settings.row_weights,
               .upstream = settings.upstream};
@@ -138,7 +141,7 @@ class Comparison {
     for (int64_t r = 0; r < input_.rows; ++r) {
       std::optional<ExactRow>& row = want.rows[r];
       if (!row.has_value()) {
-        row = IgnoredRow(Logits(r), input_.options.logit_scale);
+        row = IgnoredRow(Logits(r), input_.options);
       }
       AddRow(r, *row, report);
     }
@@ -177,7 +180,7 @@ class Comparison {
                report.row_losses);
     errors.Add(kType, Wide(run_.log_sum_exp[r]), want.log_sum_exp, -1,
                report.log_sum_exp,
-               LogSumExpSlack(kType, Logits(r), input_.options.logit_scale));
+               LogSumExpSlack(kType, Logits(r), input_.options));
     for (int64_t c = 0; c < input_.classes; ++c) {
       const int64_t i = r * input_.classes + c;
       const double gradient = settings_.gradient_type.has_value()

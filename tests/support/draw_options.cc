@@ -117,4 +117,17 @@ RunSettings DrawOptions(uint64_t seed, int64_t rows, int64_t classes) {
   return settings;
 }
 
+RunSettings DrawCappedOptions(uint64_t seed, int64_t rows, int64_t classes) {
+  RunSettings settings = DrawOptions(seed, rows, classes);
+  Random random(seed + 1'000'000);
+  settings.loss.logit_softcap =
+      OneOf({1e-6, 1e-3, 0.1, 1.0, 2.0, 5.0, 30.0, 50.0, 1e3, 1e6,
+             std::pow(10, Uniform(-6, 6, random))},
+            random);
+  if (Chance(0.2, random)) {
+    settings.loss.logit_scale = OneOf({1e-6, 1e3, 1e6}, random);
+  }
+  return settings;
+}
+
 }  // namespace lossd::testing

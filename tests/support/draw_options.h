@@ -15,6 +15,10 @@ namespace lossd::testing {
 // of [0, classes). All outputs are asked for.
 RunSettings DrawOptions(uint64_t seed, int64_t rows, int64_t classes);
 
+// The same with a logit_softcap, from one end of its range to the other, and
+// at times with a logit_scale at an end of its own.
+RunSettings DrawCappedOptions(uint64_t seed, int64_t rows, int64_t classes);
+
 }  // namespace lossd::testing
 
 #endif  // LOSSD_TESTS_SUPPORT_DRAW_OPTIONS_H_

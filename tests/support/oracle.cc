@@ -6,6 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include "tests/support/softcap_oracle.h"
+
 namespace lossd::testing {
 namespace {
 
@@ -30,7 +32,8 @@ mpfr_prec_t RationalBits(const RowTarget& target, const OracleOptions& options,
   const auto* t = std::get_if<absl::Span<const double>>(&target);
   const bool is_plain = t == nullptr && options.class_weights.empty() &&
                         options.label_smoothing == 0 && options.z_loss == 0 &&
-                        options.logit_scale == 1 && factors.row_weight == 1;
+                        options.logit_scale == 1 && !options.logit_softcap &&
+                        factors.row_weight == 1;
   if (is_plain) return 256;
   double least = options.label_smoothing > 0 ? options.label_smoothing : 1.0;
   if (t != nullptr) {
@@ -44,7 +47,14 @@ mpfr_prec_t RationalBits(const RowTarget& target, const OracleOptions& options,
 // And room for 1 beside the smallest exponential that can decide a rounding,
 // the one nearest to 1, and m, which is all of lse where no other logit counts.
 mpfr_prec_t PrecisionBits(absl::Span<const double> logits, double max,
-                          double scale, mpfr_prec_t rational_bits) {
+                          const OracleOptions& options,
+                          mpfr_prec_t rational_bits) {
+  const double scale = options.logit_scale;
+  if (options.logit_softcap) {
+    const double cap = *options.logit_softcap;
+    return rational_bits + CapSpreadBits(logits, cap, scale) +
+           CapCancellationBits(logits, cap, scale);
+  }
   double farthest = 0;
   double nearest = max == 0 ? 1 : std::min(std::abs(max), 1.0);
   for (double z : logits) {
@@ -97,6 +107,27 @@ std::vector<ExactReal> TargetWeights(const RowTarget& target,
     weights.push_back(std::move(q));
   }
   return weights;
+}
+
+// s z, or capped.
+ExactReal ScaledLogit(double z, const OracleOptions& options,
+                      mpfr_prec_t precision) {
+  if (options.logit_softcap) {
+    return CappedLogit(z, *options.logit_softcap, options.logit_scale,
+                       precision);
+  }
+  return ExactReal(precision, options.logit_scale) * ExactReal(precision, z);
+}
+
+// How far z is below the largest, both scaled.
+ExactReal Distance(double largest, double z, const OracleOptions& options,
+                   mpfr_prec_t precision) {
+  if (options.logit_softcap) {
+    return ScaledLogit(largest, options, precision) -
+           ScaledLogit(z, options, precision);
+  }
+  return ExactReal(precision, options.logit_scale) *
+         (ExactReal(precision, largest) - ExactReal(precision, z));
 }
 
 // exp(-distance)
@@ -159,11 +190,10 @@ ExactRow OracleRow(absl::Span<const double> logits, const RowTarget& target,
   if (IsUndefined(logits)) return UndefinedRow(logits.size());
   const size_t largest =
       std::max_element(logits.begin(), logits.end()) - logits.begin();
-  const mpfr_prec_t precision =
-      PrecisionBits(logits, logits[largest], options.logit_scale,
-                    RationalBits(target, options, factors));
+  const mpfr_prec_t precision = PrecisionBits(
+      logits, logits[largest], options, RationalBits(target, options, factors));
   const auto real = [&](double value) { return ExactReal(precision, value); };
-  const ExactReal scale = real(options.logit_scale);
+  const ExactReal max = ScaledLogit(logits[largest], options, precision);
   const ExactReal z_loss = real(options.z_loss);
 
   std::vector<ExactReal> q =
@@ -177,7 +207,7 @@ ExactRow OracleRow(absl::Span<const double> logits, const RowTarget& target,
   ExactReal distances = real(0);    // sum of q_c (m - a_c)
   for (size_t c = 0; c < logits.size(); ++c) {
     const ExactReal distance =
-        scale * (real(logits[largest]) - real(logits[c]));
+        Distance(logits[largest], logits[c], options, precision);
     p.push_back(Exponential(distance));
     log_p.push_back(real(0) - distance);
     if (c != largest) rest = rest + p[c];
@@ -186,7 +216,6 @@ ExactRow OracleRow(absl::Span<const double> logits, const RowTarget& target,
     distances = distances + q[c] * distance;
   }
 
-  const ExactReal max = scale * real(logits[largest]);
   const ExactReal exp_sum = real(1) + rest;
   ExactReal log_sum(precision);
   mpfr_log1p(log_sum.get(), rest.get(), MPFR_RNDN);
@@ -208,6 +237,9 @@ ExactRow OracleRow(absl::Span<const double> logits, const RowTarget& target,
     log_p[c] = log_p[c] - log_sum;
     const ExactReal size = total_size * p[c] + q[c];
     q[c] = Snapped(factor * (total * p[c] - q[c]), factor * size);
+    if (options.logit_softcap) {
+      q[c] = q[c] * CapSlope(logits[c], *options.logit_softcap, precision);
+    }
   }
   return {loss, lse, std::move(q), std::move(p), std::move(log_p)};
 }

@@ -31,6 +31,7 @@ struct OracleOptions {
   double label_smoothing = 0.0;
   double z_loss = 0.0;
   double logit_scale = 1.0;
+  std::optional<double> logit_softcap = std::nullopt;
 };
 
 // What a row's results are multiplied with.
@@ -50,6 +51,9 @@ struct RowFactors {
 //   q_c      = w_c ((1 - eps) t_c + eps / C)            Q = sum over c of q_c
 //   loss     = row_weight (sum over c of q_c (lse - a_c) + zl lse^2)
 //   gradient = s row_weight upstream / divisor ((Q + 2 zl lse) p_c - q_c)
+//
+// With a logit_softcap k, a = s k tanh(z / k), -inf staying -inf, and the
+// gradient is that times 1 - tanh^2(z / k).
 //
 // q_c = 0 times an infinite distance is 0, and so is the loss of a row of
 // weight 0; a divisor of 0 makes the gradient 0. Logits and probabilities are

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -27,13 +28,15 @@ struct SpecBatch {
   std::vector<double> row_weights = {};
   std::vector<double> upstream = {};
   compute::LossOptions options = {};
+  std::optional<compute::ElementType> gradient_type = std::nullopt;
   int threads = 1;
 };
 
 template <typename T>
 struct SpecRun {
   compute::LossSummary summary;
-  std::vector<T> gradient;
+  std::vector<T> gradient;            // empty with a gradient_type
+  std::vector<double> gradient_wide;  // with a gradient_type of float64
   std::vector<T> row_losses;
   std::vector<int64_t> predictions;
 };
@@ -74,11 +77,17 @@ absl::StatusOr<SpecRun<T>> RunSpec(const compute::LossSpec& spec,
   view.row_weights = batch.row_weights;
   view.upstream_gradient = batch.upstream;
   SpecRun<T> run;
-  run.gradient.resize(batch.logits.size());
   run.row_losses.resize(batch.rows);
   run.predictions.resize(batch.rows);
   compute::LossOutputs outputs;
-  outputs.gradient = BytesOf(run.gradient);
+  outputs.gradient_type = batch.gradient_type;
+  if (batch.gradient_type == compute::ElementType::kFloat64) {
+    run.gradient_wide.resize(batch.logits.size());
+    outputs.gradient = BytesOf(run.gradient_wide);
+  } else {
+    run.gradient.resize(batch.logits.size());
+    outputs.gradient = BytesOf(run.gradient);
+  }
   outputs.row_losses = BytesOf(run.row_losses);
   outputs.predictions = BytesOf(run.predictions);
   compute::ThreadPool pool(batch.threads);

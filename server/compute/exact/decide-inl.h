@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "hwy/highway.h"
+#include "server/compute/exact/capped_real_row.h"
 #include "server/compute/exact/real_row.h"
 #include "server/compute/exact/rounding-inl.h"
 #include "server/compute/exact/row_scratch.h"
@@ -45,7 +46,7 @@ class Decider {
     const double gradient = Decide(
         task_.gradient_type, RaisesGradient(),
         [&](Way way) { return terms_.GradientBy(way, i, q); },
-        [&](RealRow& row) { return row.Gradient(i, task_.gradient_type); });
+        [&](auto& row) { return row.Gradient(i, task_.gradient_type); });
     if (!is_label) last_ = Last{logit, target, weight, gradient};
     return gradient;
   }
@@ -53,7 +54,7 @@ class Decider {
     const std::lock_guard<std::mutex> lock(mutex_);
     return Decide(
         task_.type, false, [&](Way way) { return terms_.ShareBy(way, i); },
-        [&](RealRow& row) { return row.Probability(i, task_.type); });
+        [&](auto& row) { return row.Probability(i, task_.type); });
   }
 
   double LogProbability(int64_t i) {
@@ -61,13 +62,13 @@ class Decider {
     if (std::isinf(task_.Logit(i))) return task_.Logit(i);
     return Decide(
         task_.type, false, [&](Way way) { return terms_.LogShareBy(way, i); },
-        [&](RealRow& row) { return row.LogProbability(i, task_.type); });
+        [&](auto& row) { return row.LogProbability(i, task_.type); });
   }
 
   double LogSumExp() {
     return Decide(
         task_.type, false, [&](Way way) { return terms_.LogSumExpBy(way); },
-        [&](RealRow& row) { return row.LogSumExp(task_.type); });
+        [&](auto& row) { return row.LogSumExp(task_.type); });
   }
   // REQUIRES: a label; not has_infinite_loss().
   double Loss() { return LossAs(task_.type); }
@@ -83,6 +84,11 @@ class Decider {
       const double total = std::abs(terms_.Total().value.hi);
       raises_gradient_ = !(scale * std::max(total, 1.0) < 0x1p400) ||
                          (scale > 1.0 && terms_.has_tiny_target());
+      // A cap's slope below 2^-1412 is known to few bits: 0 but for these.
+      if (task_.capped != nullptr) {
+        raises_gradient_ = *raises_gradient_ || !(scale < 0x1p90) ||
+                           !(scale * total < 0x1p300);
+      }
     }
     return *raises_gradient_;
   }
@@ -114,6 +120,10 @@ class Decider {
       }
     }
     ++scratch_.slow_paths.unlimited;
+    if (task_.capped != nullptr) {
+      if (!capped_real_) capped_real_.emplace(task_, max_);
+      return by_real(*capped_real_);
+    }
     if (!real_) real_.emplace(task_, max_);
     return by_real(*real_);
   }
@@ -123,7 +133,7 @@ class Decider {
         std::abs(task_.row_weight) > 1.0 && terms_.has_tiny_target();
     return Decide(
         type, raises, [&](Way way) { return terms_.LossBy(way); },
-        [&](RealRow& row) { return row.Loss(type); });
+        [&](auto& row) { return row.Loss(type); });
   }
 
   const RowTask& task_;
@@ -134,6 +144,7 @@ class Decider {
   std::optional<Last> last_;
   std::optional<bool> raises_gradient_;
   std::optional<RealRow> real_;
+  std::optional<CappedRealRow> capped_real_;
 };
 
 }  // namespace lossd::compute::HWY_NAMESPACE

@@ -16,6 +16,7 @@
 #include "server/compute/exact/chunks-inl.h"
 #include "server/compute/exact/decide-inl.h"
 #include "server/compute/exact/row_scratch.h"
+#include "server/compute/exact/softcap-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
@@ -47,7 +48,27 @@ HWY_INLINE VecPair ScaledExpPair(const RowScratch& scratch, int64_t i,
                   FusedMulAdd(e_low, high, hn::Mul(e, hn::Set(d, factor.lo))))};
 }
 
-// Fills out with exps_i factor, but for the label.
+// What capped elements are raised by before their slope, so that they are
+// rounded once where they are subnormal: they are below 2^300.
+inline constexpr double kRaise = 0x1p200;
+inline constexpr double kUnraise = 0x1p-200;
+
+// `g` of elements [i, i + kLanes), rounded once; raised, and times the cap's
+// slope, where there is one.
+template <bool kCapped>
+HWY_INLINE VecD RoundedElements(const RowTask& task, int64_t i, VecPair g) {
+  if constexpr (!kCapped) return hn::Add(g.hi, g.lo);
+  const Doubles d;
+  const VecPair slope = {hn::LoadU(d, task.capped->slopes + i),
+                         hn::LoadU(d, task.capped->slopes_low + i)};
+  const VecPair scaled = Mul(FastTwoSum(g.hi, g.lo), slope);
+  return hn::Mul(hn::Add(scaled.hi, scaled.lo),
+                 hn::Set(d, kUnscaleSlope * kUnraise));
+}
+
+// Fills out with exps_i factor, times the cap's slope if kCapped; but for the
+// label.
+template <bool kCapped>
 HWY_INLINE void WriteScaledPairs(const RowTask& task, const RowScratch& scratch,
                                  Pair factor, ElementType type,
                                  std::byte* out) {
@@ -55,16 +76,20 @@ HWY_INLINE void WriteScaledPairs(const RowTask& task, const RowScratch& scratch,
     for (int64_t i = begin; i < end; i += kChunk) {
       double values[kChunk];
       for (int64_t v = 0; v < kVectors; ++v) {
-        const VecPair g = ScaledExpPair(scratch, i + v * kLanes, factor);
-        hn::StoreU(hn::Add(g.hi, g.lo), Doubles(), values + v * kLanes);
+        const int64_t at = i + v * kLanes;
+        const VecPair g = ScaledExpPair(scratch, at, factor);
+        hn::StoreU(RoundedElements<kCapped>(task, at, g), Doubles(),
+                   values + v * kLanes);
       }
       StoreDoubles(values, std::min(end - i, kChunk), type, i, out);
     }
   });
 }
 
-// Fills the gradient with exps_i factor - targets_i scale, but for the label.
-// Where the two cancel the decider gives the element.
+// Fills the gradient with exps_i factor - targets_i scale, times the cap's
+// slope if kCapped; but for the label. Where the two cancel the decider gives
+// the element.
+template <bool kCapped>
 HWY_INLINE void WriteDifferencesOfPairs(const RowTask& task,
                                         const RowScratch& scratch, Pair factor,
                                         Pair scale, Decider& decider) {
@@ -86,9 +111,11 @@ HWY_INLINE void WriteDifferencesOfPairs(const RowTask& task,
             FusedMulAdd(hn::LoadU(d, targets_low + at), scales.hi,
                         FusedMulAdd(q, scales.lo, target.lo));
         const VecPair sum = TwoSum(part.hi, target.hi);
-        const VecD g =
-            hn::Add(sum.hi, hn::Add(sum.lo, hn::Add(part.lo, target_low)));
-        hn::StoreU(g, d, values + v * kLanes);
+        const VecPair parts = {sum.hi,
+                               hn::Add(sum.lo, hn::Add(part.lo, target_low))};
+        const VecD g = hn::Add(parts.hi, parts.lo);
+        hn::StoreU(kCapped ? RoundedElements<kCapped>(task, at, parts) : g, d,
+                   values + v * kLanes);
         // The first part's error is under 2^-57.4 of it: at most 0.4 ulp here.
         const auto doubt =
             hn::Lt(hn::Abs(g), hn::Mul(hn::Abs(part.hi), hn::Set(d, 0.125)));
@@ -108,6 +135,18 @@ HWY_INLINE void WriteDifferencesOfPairs(const RowTask& task,
       StoreDoubles(values, count, task.gradient_type, i, task.gradient);
     }
   });
+}
+
+template <bool kCapped>
+HWY_INLINE void WriteFloat64Elements(const RowTask& task,
+                                     const RowScratch& scratch, Pair factor,
+                                     Pair scale, Decider& decider) {
+  if (task.targets.one_hot()) {
+    WriteScaledPairs<kCapped>(task, scratch, factor, task.gradient_type,
+                              task.gradient);
+  } else {
+    WriteDifferencesOfPairs<kCapped>(task, scratch, factor, scale, decider);
+  }
 }
 
 // REQUIRES: the decider has the careful sums, whose exponentials are in the
@@ -136,11 +175,12 @@ HWY_INLINE void WriteFloat64Gradient(const RowTask& task,
     }
     return;
   }
-  if (task.targets.one_hot()) {
-    WriteScaledPairs(task, scratch, factor, task.gradient_type, task.gradient);
+  if (!task.targets.one_hot()) decider.terms().targets();  // fills the scratch
+  if (task.capped != nullptr) {
+    WriteFloat64Elements<true>(task, scratch, Scaled(factor, kRaise),
+                               Scaled(scale, kRaise), decider);
   } else {
-    decider.terms().targets();  // fills the scratch
-    WriteDifferencesOfPairs(task, scratch, factor, scale, decider);
+    WriteFloat64Elements<false>(task, scratch, factor, scale, decider);
   }
   StoreElement(task.gradient_type, decider.Gradient(task.label), task.gradient,
                task.label);
@@ -151,11 +191,11 @@ HWY_INLINE void WriteFloat64Probabilities(const RowTask& task,
                                           Decider& decider) {
   const Pair sum =
       decider.terms().careful().others + decider.terms().careful().label;
-  WriteScaledPairs(task, scratch, Pair{1.0, 0.0} / sum, task.type,
-                   task.probabilities);
+  WriteScaledPairs<false>(task, scratch, Pair{1.0, 0.0} / sum,
+                          task.probabilities_type(), task.probabilities);
   if (task.label == kNoLabel) return;
-  StoreElement(task.type, decider.Probability(task.label), task.probabilities,
-               task.label);
+  StoreElement(task.probabilities_type(), decider.Probability(task.label),
+               task.probabilities, task.label);
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

@@ -18,12 +18,14 @@
 #endif
 
 #include "hwy/highway.h"
+#include "server/compute/exact/capped_sums-inl.h"
 #include "server/compute/exact/decide-inl.h"
 #include "server/compute/exact/fast_results-inl.h"
 #include "server/compute/exact/fast_row-inl.h"
 #include "server/compute/exact/float64_row-inl.h"
 #include "server/compute/exact/search-inl.h"
 #include "server/compute/exact/slow_sums-inl.h"
+#include "server/compute/exact/softcap-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
@@ -47,10 +49,11 @@ HWY_NOINLINE void NonFiniteRow(const RowTask& task, RowResult& result) {
     FillWithNan(task.gradient_type, task.classes, task.gradient);
   }
   if (task.probabilities != nullptr) {
-    FillWithNan(task.type, task.classes, task.probabilities);
+    FillWithNan(task.probabilities_type(), task.classes, task.probabilities);
   }
   if (task.log_probabilities != nullptr) {
-    FillWithNan(task.type, task.classes, task.log_probabilities);
+    FillWithNan(task.probabilities_type(), task.classes,
+                task.log_probabilities);
   }
   result.prediction = PredictionOfNonFiniteRow(task);
 }
@@ -68,8 +71,8 @@ HWY_INLINE void DecideLoss(Decider& decider, RowResult& result) {
 inline HWY_NOINLINE void DecideLogProbabilities(const RowTask& task,
                                                 Decider& decider) {
   for (int64_t i = 0; i < task.classes; ++i) {
-    StoreElement(task.type, decider.LogProbability(i), task.log_probabilities,
-                 i);
+    StoreElement(task.probabilities_type(), decider.LogProbability(i),
+                 task.log_probabilities, i);
   }
 }
 
@@ -119,18 +122,19 @@ HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, T,
   if (task.log_probabilities != nullptr) results.WriteLogProbabilities();
 }
 
-// The same for one row of float64 logits: careful throughout, within 1 ulp.
-HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, double,
-                           RowResult& result) {
-  const Maximum max = MaximumOfRow<double>(task);
-  if (!max.in_range) return NonFiniteRow<double>(task, result);
+// A row of float64 logits with a finite maximum: careful throughout, within 1
+// ulp.
+HWY_INLINE void ComputeFloat64Row(const RowTask& task, double max,
+                                  RowScratch& scratch, RowResult& result) {
   result.finite = true;
-  Decider decider(task, max.value, scratch);
+  Decider decider(task, max, scratch);
   if (task.gradient != nullptr || task.probabilities != nullptr) {
     RowScratch::Room(scratch.exps, task.classes + kChunk);
     RowScratch::Room(scratch.exps_low, task.classes + kChunk);
     decider.terms().set_careful(
-        SumRowCarefully<true, double>(task, max.value, scratch));
+        task.capped != nullptr
+            ? SumCappedCarefully<true>(task, scratch)
+            : SumRowCarefully<true, double>(task, max, scratch));
     if (task.gradient != nullptr) WriteFloat64Gradient(task, scratch, decider);
     if (task.probabilities != nullptr) {
       WriteFloat64Probabilities(task, scratch, decider);
@@ -139,7 +143,29 @@ HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, double,
   if (task.log_probabilities != nullptr) DecideLogProbabilities(task, decider);
   if (task.wants_log_sum_exp) result.log_sum_exp = decider.LogSumExp();
   if (task.label != kNoLabel) DecideLoss(decider, result);
-  SetPrediction<double>(task, max.value, result);
+  SetPrediction<double>(task, max, result);
+}
+
+// ComputeRow for float64 logits.
+HWY_INLINE void ComputeRow(const RowTask& task, RowScratch& scratch, double,
+                           RowResult& result) {
+  const Maximum max = MaximumOfRow<double>(task);
+  if (!max.in_range) return NonFiniteRow<double>(task, result);
+  ComputeFloat64Row(task, max.value, scratch, result);
+}
+
+// The same with every logit capped: whatever is finite stays so.
+HWY_INLINE void ComputeCappedRow(RowTask task, double cap, RowScratch& scratch,
+                                 RowResult& result) {
+  const Maximum max = MaximumInRange<double>(
+      task.logits, task.classes, -std::numeric_limits<double>::infinity(),
+      std::numeric_limits<double>::max());
+  if (!max.in_range || std::isinf(max.value)) {
+    return NonFiniteRow<double>(task, result);
+  }
+  const CappedLogits capped = CapLogits(task, max.value, cap, scratch);
+  task.capped = &capped;
+  ComputeFloat64Row(task, max.value, scratch, result);
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

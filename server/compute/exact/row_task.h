@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "server/compute/element_type.h"
 #include "server/compute/thread_pool.h"
@@ -44,12 +45,27 @@ struct RowTargets {
   }
 };
 
-// One row to compute. With a_i = scale z_i:
+// Capped logits a_i = scale cap tanh(z_i / cap), which take the place of
+// scale z_i; in pairs, and those of -inf stay -inf. As softcap-inl.h fills it.
+struct CappedLogits {
+  double cap = 1.0;
+  double max = 0.0;  // the largest a_i
+  double max_low = 0.0;
+  // [classes] and a chunk of padding, -inf and 0:
+  const double* below = nullptr;  // a_i - max
+  const double* below_low = nullptr;
+  const double* slopes = nullptr;  // 2^512 (1 - tanh^2(z_i / cap)); 0 for -inf
+  const double* slopes_low = nullptr;
+};
+
+// One row to compute. With a_i = scale z_i, or capped:
 //
 //   lse = ln(sum_i exp(a_i))      p_i = exp(a_i - lse)
 //   loss = row_weight (sum_i q_i (lse - a_i) + z_loss lse^2)
 //   gradient_i = scale row_weight upstream / denominator
 //                ((sum_j q_j + 2 z_loss lse) p_i - q_i)
+//
+// times the cap's slope where there is one.
 struct RowTask {
   ElementType type = ElementType::kFloat32;  // of the logits
   const std::byte* logits = nullptr;         // z [classes]
@@ -59,6 +75,7 @@ struct RowTask {
   int64_t label = kNoLabel;
   RowTargets targets;
   double scale = 1.0;
+  const CappedLogits* capped = nullptr;  // only of float64; null: not capped
   double z_loss = 0.0;
   double row_weight = 1.0;
   double upstream = 1.0;
@@ -68,6 +85,8 @@ struct RowTask {
   std::byte* gradient = nullptr;       // [classes]; null: not wanted
   std::byte* probabilities = nullptr;  // [classes] of `type`; null: not wanted
   std::byte* log_probabilities = nullptr;  // the same
+  // What takes the place of `type` for these two: of widened logits.
+  std::optional<ElementType> narrow_type = std::nullopt;
   // Whether gradients go past the caches, where they can; REQUIRES: aligned as
   // their elements, not float64.
   bool streams_gradient = false;
@@ -79,6 +98,7 @@ struct RowTask {
   // Whose idle threads help with a long row; null: none do.
   ThreadPool* pool = nullptr;
 
+  ElementType probabilities_type() const { return narrow_type.value_or(type); }
   LOSSD_ALWAYS_INLINE double Logit(int64_t i) const {
     return LoadElement(type, logits, i);
   }

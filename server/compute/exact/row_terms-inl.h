@@ -13,9 +13,11 @@
 
 #include "hwy/highway.h"
 #include "server/compute/exact/bounded-inl.h"
+#include "server/compute/exact/capped_sums-inl.h"
 #include "server/compute/exact/log-inl.h"
 #include "server/compute/exact/row_scratch.h"
 #include "server/compute/exact/slow_sums-inl.h"
+#include "server/compute/exact/softcap-inl.h"
 #include "server/compute/exact/targets-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -25,6 +27,8 @@ namespace lossd::compute::HWY_NAMESPACE {
 // bounds are 2^-61 and 2^-89.
 inline constexpr double kCarefulError = 0x1p-60;
 inline constexpr double kExactError = 0x1p-84;
+// Of exact exponentials of capped logits: 2^-90 of up to 1050.
+inline constexpr double kCappedExactError = 0x1p-76;
 // Of the logarithm that both take.
 inline constexpr double kLogError = 0x1p-84;
 // Of TargetPairs.
@@ -69,7 +73,11 @@ class RowTerms {
   }
 
   const CarefulSums& careful() {
-    if (!careful_) careful_ = SumRowCarefully(task_, max_, scratch_);
+    if (!careful_) {
+      careful_ = task_.capped != nullptr
+                     ? SumCappedCarefully<false>(task_, scratch_)
+                     : SumRowCarefully(task_, max_, scratch_);
+    }
     return *careful_;
   }
   void set_careful(const CarefulSums& sums) { careful_ = sums; }
@@ -98,26 +106,17 @@ class RowTerms {
     return ExponentialBy(way, i) / SumBy(way);
   }
   ApproxPair GradientBy(Way way, int64_t i, Pair q) {
-    const ApproxPair scale = Within(GradientScale(task_), 0x1p-97);
-    if (i == task_.label) {
-      // The label's own part of the total would cancel against its target.
-      // The factors first: a quotient may underflow before they raise it.
-      return ((scale * OthersTotalBy(way)) * ExponentialBy(way, i) -
-              (scale * TargetOfLabel()) * OthersBy(way)) /
-             SumBy(way);
-    }
-    const ApproxPair part = TotalBy(way) * ShareBy(way, i);
-    if (task_.targets.one_hot()) return scale * part;
-    return scale * (part - Within(q, 0x1p-98));
+    const ApproxPair gradient = UncappedGradientBy(way, i, q);
+    if (task_.capped == nullptr) return gradient;
+    const Pair slope = {task_.capped->slopes[i], task_.capped->slopes_low[i]};
+    const ApproxPair scaled = gradient * Within(slope, kCappedError);
+    return {Scaled(scaled.value, kUnscaleSlope), scaled.error * kUnscaleSlope};
   }
 
-  ApproxPair LogSumExpBy(Way way) {
-    return Exactly(max_) * Exactly(task_.scale) + LogSumBy(way);
-  }
+  ApproxPair LogSumExpBy(Way way) { return ScaledMax() + LogSumBy(way); }
 
   ApproxPair LogShareBy(Way way, int64_t i) {
-    const ApproxPair below = {TwoSum(task_.Logit(i), -max_), 0.0};
-    return below * Exactly(task_.scale) - LogSumBy(way);
+    return ScaledBelow(i) - LogSumBy(way);
   }
 
   // REQUIRES: a label; not has_infinite_loss().
@@ -126,8 +125,8 @@ class RowTerms {
     const ApproxPair row_weight = Exactly(task_.row_weight);
     ApproxPair loss = Exactly(0.0);
     if (task_.HasTarget(task_.label)) {  // else the logit may be -inf
-      const Pair below = TwoSum(max_, -task_.Logit(task_.label));
-      loss = target * (ApproxPair{below, 0.0} * Exactly(task_.scale));
+      const ApproxPair below = ScaledBelow(task_.label);
+      loss = target * ApproxPair{-below.value, below.error};
     }
     if (!task_.targets.one_hot()) {
       loss = loss + Within(targets().distances, kTargetPairsError);
@@ -141,9 +140,45 @@ class RowTerms {
   }
 
  private:
+  ApproxPair UncappedGradientBy(Way way, int64_t i, Pair q) {
+    const ApproxPair scale = Within(GradientScale(task_), 0x1p-97);
+    if (i == task_.label) {
+      // The label's own part of the total would cancel against its target.
+      // The factors first: a quotient may underflow before they raise it.
+      return ((scale * OthersTotalBy(way)) * ExponentialBy(way, i) -
+              (scale * TargetOfLabel()) * OthersBy(way)) /
+             SumBy(way);
+    }
+    const ApproxPair part = TotalBy(way) * ShareBy(way, i);
+    if (task_.targets.one_hot()) return scale * part;
+    return scale * (part - Within(q, 0x1p-98));
+  }
+
+  // The largest a_i, and how far below it another lies.
+  ApproxPair ScaledMax() const {
+    if (task_.capped == nullptr) return Exactly(max_) * Exactly(task_.scale);
+    const Pair max = {task_.capped->max, task_.capped->max_low};
+    ApproxPair capped = Within(max, kCappedError);
+    // Next to 0 the quotient by the cap may have underflown.
+    if (max_ != 0.0)
+      capped.error += task_.scale * task_.capped->cap * 0x1p-1060;
+    return capped;
+  }
+  ApproxPair ScaledBelow(int64_t i) const {
+    if (task_.capped != nullptr) {
+      return Within(CappedBelow(task_, i), kCappedError);
+    }
+    return ApproxPair{TwoSum(task_.Logit(i), -max_), 0.0} *
+           Exactly(task_.scale);
+  }
+
   const ExactSums& exact() {
     if (!exact_) exact_ = SumExactly(task_, max_);
     return *exact_;
+  }
+
+  double exact_error() const {
+    return task_.capped != nullptr ? kCappedExactError : kExactError;
   }
 
   void FindTargets() {
@@ -152,6 +187,10 @@ class RowTerms {
     double* low =
         RowScratch::Room(scratch_.target_pairs_low, task_.classes + kChunk);
     FillTargets(task_, high, low);
+    if (task_.capped != nullptr) {
+      targets_ = SumCappedTargets(task_, high, low, scratch_);
+      return;
+    }
     targets_ = WithElementType(task_.type, [&](auto zero) {
       return SumTargetPairs<decltype(zero)>(task_, max_, high, low, scratch_);
     });
@@ -161,17 +200,18 @@ class RowTerms {
   // over all, times the same power of two.
   ApproxPair ExponentialBy(Way way, int64_t i) {
     if (way == Way::kCareful) {
-      return Within(CarefulExpOfLogit(task_.Logit(i), max_, task_.scale),
+      return Within(task_.capped != nullptr
+                        ? CarefulExpOfCapped(task_, i)
+                        : CarefulExpOfLogit(task_.Logit(i), max_, task_.scale),
                     kCarefulError);
     }
-    ApproxPair e =
-        Within(ExactExpOfLogit(task_.Logit(i), max_, task_.scale), kExactError);
+    ApproxPair e = Within(ExactExpOfLogit(task_, i, max_), exact_error());
     if (task_.Logit(i) != max_) e.error += 0x1p-1060;
     return e;
   }
   ApproxPair OthersBy(Way way) {
     if (way == Way::kCareful) return Within(careful().others, kCarefulError);
-    ApproxPair others = Within(exact().others(), kExactError);
+    ApproxPair others = Within(exact().others(), exact_error());
     if (MayHaveLostRest()) others.error += 0x1p-1060;
     return others;
   }
@@ -184,7 +224,7 @@ class RowTerms {
     if (way == Way::kCareful) {
       return Within(careful().others + careful().label, kCarefulError);
     }
-    return Within(Pair{1.0, 0.0} + exact().all_but_one(), kExactError);
+    return Within(Pair{1.0, 0.0} + exact().all_but_one(), exact_error());
   }
 
   // ln of the sum of exp(scale (z_j - max)), never negative.
@@ -195,7 +235,9 @@ class RowTerms {
   }
   ApproxPair TakeLogSumBy(Way way) {
     if (way == Way::kExact) {
-      ApproxPair ln = Within(ExactLog1p(exact().all_but_one()), kLogError);
+      ApproxPair ln =
+          Within(ExactLog1p(exact().all_but_one()),
+                 task_.capped != nullptr ? kCappedExactError : kLogError);
       if (MayHaveLostRest()) ln.error += 0x1p-1060;
       return ln;
     }

@@ -156,16 +156,28 @@ struct ExactSums {
   }
 };
 
-// exp(scale (z - max)), exactly 1 where they are equal. It may be subnormal.
-HWY_INLINE Pair ExactExpOfLogit(double z, double max, double scale) {
-  if (z == max) return {1.0, 0.0};
+// exp(x) for x <= 0, which may be subnormal.
+HWY_INLINE Pair ExactExpOfAny(Pair x) {
   constexpr Pair kShift = {0x1.62e42fefa39efp+8, 0x1.abc9e3b39803fp-47};
   constexpr double kUnshift = 0x1p-512;  // exp(-kShift)
-  if (!std::isfinite((z - max) * scale)) return {0.0, 0.0};
-  const Pair x = TwoSum(z, -max) * Pair{scale, 0.0};
   if (x.hi > -700.0) return ExactExp(x);
   if (x.hi < -1000.0) return {0.0, 0.0};
   return Scaled(ExactExp(x + kShift), kUnshift);
+}
+
+// exp(scale (z - max)), exactly 1 where they are equal.
+HWY_INLINE Pair ExactExpOfLogit(double z, double max, double scale) {
+  if (z == max) return {1.0, 0.0};
+  if (!std::isfinite((z - max) * scale)) return {0.0, 0.0};
+  return ExactExpOfAny(TwoSum(z, -max) * Pair{scale, 0.0});
+}
+// The same of a task's logit.
+HWY_INLINE Pair ExactExpOfLogit(const RowTask& task, int64_t i, double max) {
+  const double z = task.Logit(i);
+  if (task.capped == nullptr) return ExactExpOfLogit(z, max, task.scale);
+  if (z == max) return {1.0, 0.0};
+  if (std::isinf(z)) return {0.0, 0.0};
+  return ExactExpOfAny({task.capped->below[i], task.capped->below_low[i]});
 }
 
 // Accuracy: relative error of `rest` and `label` under 2^-90, and 2^-1074.
@@ -173,7 +185,7 @@ HWY_INLINE ExactSums SumExactly(const RowTask& task, double max) {
   ExactSums result;
   for (int64_t i = 0; i < task.classes; ++i) {
     const double logit = task.Logit(i);
-    const Pair e = ExactExpOfLogit(logit, max, task.scale);
+    const Pair e = ExactExpOfLogit(task, i, max);
     if (i == task.label) {
       result.label_is_max = logit == max;
       result.label = e;

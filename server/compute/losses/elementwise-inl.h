@@ -51,7 +51,7 @@ struct NarrowElement {
 // Term and slope of one logit.
 struct ScalarElement {
   double term;
-  double slope;
+  Pair slope;
 };
 
 // A tile's elements in float64, the classes from `begin` on: as SumElements.
@@ -104,13 +104,13 @@ HWY_NOINLINE Pair SumElements(const Formula& formula, const double* z,
                               const double* t, int64_t size, Pair factor,
                               double* gradient) {
   const Doubles d;
-  // The factor takes the slopes' scale in two steps, so that neither is
-  // subnormal.
-  const bool is_small = std::abs(factor.hi) < 0x1p-400;
+  // The slopes' scale goes last, so that only the result is subnormal; a large
+  // factor takes it first, so that none is infinite on the way.
+  const bool is_large = std::abs(factor.hi) > 0x1p200;
   const double unscale = std::ldexp(1.0, -Formula::kSlopeScaleBits);
   const VecPair factors =
-      Broadcast(is_small ? factor : Scaled(factor, unscale));
-  const double first_scale = is_small ? unscale : 1.0;
+      Broadcast(is_large ? Scaled(factor, unscale) : factor);
+  const VecD last_scale = hn::Set(d, is_large ? 1.0 : unscale);
   VecPair sums[kVectors];
   for (auto& sum : sums) sum = PairOf(0.0);
   for (int64_t i = 0; i < size; i += kChunk) {
@@ -128,7 +128,7 @@ HWY_NOINLINE Pair SumElements(const Formula& formula, const double* z,
       sums[v] =
           FastTwoSum(high.hi, hn::Add(high.lo, hn::Add(sums[v].lo, term.lo)));
       if (gradient == nullptr) continue;
-      hn::StoreU(Rounded(Mul(Scaled(element.slope, first_scale), factors)), d,
+      hn::StoreU(hn::Mul(Rounded(Mul(element.slope, factors)), last_scale), d,
                  gradient + at);
       const auto doubt = hn::And(counts, element.doubt);
       certain &= hn::AllFalse(d, doubt);
@@ -155,7 +155,12 @@ HWY_NOINLINE Pair AddInfinite(const Formula& formula, int64_t begin,
     if (!std::isinf(z[i])) continue;
     const ScalarElement element = formula.AtMinusInfinity(t[i], begin + i);
     if (element.term != 0.0) sum = {element.term, 0.0};
-    if (gradient != nullptr) gradient[i] = element.slope * factor.hi;
+    if (gradient == nullptr) continue;
+    // An infinite slope's product has no lower part.
+    const Pair g = std::isinf(element.slope.hi)
+                       ? Pair{element.slope.hi * factor.hi, 0.0}
+                       : element.slope * factor;
+    gradient[i] = g.hi + g.lo;
   }
   return sum;
 }

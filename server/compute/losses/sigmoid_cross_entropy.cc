@@ -103,8 +103,9 @@ class SigmoidCrossEntropyFormula {
 
   ScalarElement AtMinusInfinity(double t, int64_t i) const {
     const double weight = weights_ == nullptr ? 1.0 : weights_[i];
-    const double positive = weight * (kept_.hi * t + half_);
-    if (positive == 0.0) return {0.0, 0.0};
+    const Pair positive =
+        Pair{weight, 0.0} * (kept_ * Pair{t, 0.0} + Pair{half_, 0.0});
+    if (positive.hi == 0.0) return {0.0, {}};
     return {std::numeric_limits<double>::infinity(), -positive};
   }
 

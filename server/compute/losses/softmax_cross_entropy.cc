@@ -1,6 +1,8 @@
 #include "server/compute/losses/softmax_cross_entropy.h"
 
 #include <cstring>
+#include <limits>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -12,6 +14,7 @@
 #include "server/compute/exact/row-inl.h"
 #include "server/compute/exact/row_scratch.h"
 #include "server/compute/exact/row_task.h"
+#include "server/compute/losses/wide_row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
@@ -107,12 +110,43 @@ void StoreResult(const RowResult& result, ElementType type, int64_t row,
   }
 }
 
+// What float64 arithmetic computes: all of a row of capped logits, or the
+// float64 gradient of narrower ones, which then is not wanted of `task` any
+// more.
+template <typename T>
+HWY_NOINLINE void ComputeWide(const LossJob<SoftmaxCrossEntropy>& job,
+                              RowScratch& scratch, RowTask& task,
+                              RowResult& result) {
+  RowTask wide = task;
+  wide.type = ElementType::kFloat64;
+  wide.streams_gradient = false;
+  if constexpr (!std::is_same_v<T, double>) {
+    double* const logits = RowScratch::Room(scratch.wide_logits, task.classes);
+    WidenRow<T>(task.logits, task.classes,
+                std::numeric_limits<double>::infinity(), logits);
+    wide.logits = reinterpret_cast<const std::byte*>(logits);
+    wide.narrow_type = task.type;
+  }
+  if (job.loss->logit_softcap) {
+    return ComputeCappedRow(wide, *job.loss->logit_softcap, scratch, result);
+  }
+  wide.probabilities = wide.log_probabilities = nullptr;
+  wide.wants_log_sum_exp = wide.wants_row_loss = wide.wants_prediction = false;
+  task.gradient = nullptr;
+  RowResult unused;
+  ComputeRow(wide, scratch, double(), unused);
+}
+
 template <typename T>
 RowSums ComputeRows(const LossJob<SoftmaxCrossEntropy>& job, int64_t first,
                     int64_t last) {
   RowSums sums;
   RowScratch& scratch = RowScratch::OfThisThread();
   RowTask task = CommonTask(job);
+  const bool is_capped = job.loss->logit_softcap.has_value();
+  const bool is_wide =
+      is_capped || (task.gradient_type == ElementType::kFloat64 &&
+                    task.type != ElementType::kFloat64);
   for (int64_t row = first; row < last; ++row) {
     if (!SetTargets(job, row, scratch, task)) {
       if (sums.first_bad_target_row < 0) sums.first_bad_target_row = row;
@@ -131,7 +165,10 @@ RowSums ComputeRows(const LossJob<SoftmaxCrossEntropy>& job, int64_t first,
       if (task.streams_gradient) {
         task.next_logits = NextLogits(job, row, first, last);
       }
-      ComputeRow(task, scratch, T(), result);
+      if (HWY_UNLIKELY(is_wide && (is_capped || task.gradient != nullptr))) {
+        ComputeWide<T>(job, scratch, task, result);
+      }
+      if (HWY_LIKELY(!is_capped)) ComputeRow(task, scratch, T(), result);
     }
     if (ignored) {
       result.loss = result.rounded_loss = 0.0;
@@ -164,6 +201,9 @@ namespace {
 
 constexpr double kMinLogitScale = 1e-6;
 constexpr double kMaxLogitScale = 1e6;
+// The same for the cap.
+constexpr double kMinSoftcap = 1e-6;
+constexpr double kMaxSoftcap = 1e6;
 
 }  // namespace
 
@@ -177,7 +217,8 @@ LossRules RulesOf(const SoftmaxCrossEntropy& loss) {
           .target_range = "[0, 2^100]",
           .has_probabilities = true,
           .needs_possible_class = true,
-          .logit_scale = loss.logit_scale};
+          // Capped logits are finite whatever the scale.
+          .logit_scale = loss.logit_softcap ? 1.0 : loss.logit_scale};
 }
 
 absl::Status CheckOptions(const SoftmaxCrossEntropy& loss, const Batch& batch) {
@@ -190,6 +231,11 @@ absl::Status CheckOptions(const SoftmaxCrossEntropy& loss, const Batch& batch) {
   if (!(loss.logit_scale >= kMinLogitScale &&
         loss.logit_scale <= kMaxLogitScale)) {
     return OptionOutOfRange("logit_scale", loss.logit_scale, "[1e-06, 1e+06]");
+  }
+  if (loss.logit_softcap && !(*loss.logit_softcap >= kMinSoftcap &&
+                              *loss.logit_softcap <= kMaxSoftcap)) {
+    return OptionOutOfRange("logit_softcap", *loss.logit_softcap,
+                            "[1e-06, 1e+06]");
   }
   if (absl::Status status = CheckFactors("class_weights", loss.class_weights);
       !status.ok()) {

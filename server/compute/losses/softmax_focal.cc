@@ -13,6 +13,7 @@
 #include "server/compute/exact/fast_results-inl.h"
 #include "server/compute/exact/fast_row-inl.h"
 #include "server/compute/exact/log-inl.h"
+#include "server/compute/exact/power-inl.h"
 #include "server/compute/exact/slow_sums-inl.h"
 #include "server/compute/exact/vector_pair-inl.h"
 #include "server/compute/losses/wide_row-inl.h"
@@ -20,23 +21,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 namespace {
-
-constexpr Pair kLn2 = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
-
-// ln(1 + x / y) for x, y > 0, also where the quotient is beyond float64.
-Pair LogOfOnePlusRatio(Pair x, Pair y) {
-  if (x.hi * 0x1p-450 < y.hi * 0x1p450) return ExactLog1p(x / y);
-  constexpr double kShift = 800.0;
-  const Pair ratio = Scaled(x, 0x1p-400) / Scaled(y, 0x1p400);
-  return ExactLog1p(ratio) + Pair{kShift, 0.0} * kLn2;
-}
-
-// exp(x) for x <= 0, also where it is subnormal.
-Pair PowerOf(Pair x) {
-  if (x.hi > -700.0) return ExactExp(x);
-  if (!(x.hi > -1000.0)) return {};
-  return Scaled(ExactExp(x + Pair{512.0, 0.0} * kLn2), 0x1p-512);
-}
 
 // Of one row, without its class weight.
 struct Focal {
