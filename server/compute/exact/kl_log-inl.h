@@ -1,10 +1,10 @@
 // ln(x) of vectors, fast and careful. Included once per instruction set.
-#if defined(LOSSD_SERVER_COMPUTE_EXACT_VECTOR_LOG_INL_H_) == \
+#if defined(LOSSD_SERVER_COMPUTE_EXACT_KL_LOG_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
-#ifdef LOSSD_SERVER_COMPUTE_EXACT_VECTOR_LOG_INL_H_
-#undef LOSSD_SERVER_COMPUTE_EXACT_VECTOR_LOG_INL_H_
+#ifdef LOSSD_SERVER_COMPUTE_EXACT_KL_LOG_INL_H_
+#undef LOSSD_SERVER_COMPUTE_EXACT_KL_LOG_INL_H_
 #else
-#define LOSSD_SERVER_COMPUTE_EXACT_VECTOR_LOG_INL_H_
+#define LOSSD_SERVER_COMPUTE_EXACT_KL_LOG_INL_H_
 #endif
 
 #include <bit>
