@@ -66,7 +66,8 @@ TEST(ServerTest, TellsWhatItIs) {
   EXPECT_THAT(info.losses(),
               ElementsAre("softmax_cross_entropy", "sigmoid_cross_entropy",
                           "negative_log_likelihood", "softmax_focal",
-                          "multiclass_hinge", "squared_error", "huber"));
+                          "multiclass_hinge", "squared_error", "huber",
+                          "kl_divergence"));
   EXPECT_THAT(info.data_types(),
               ElementsAre(v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16,
                           v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64));

@@ -16,10 +16,10 @@
 #include "server/compute/exact/chunks-inl.h"
 #include "server/compute/exact/exp-inl.h"
 #include "server/compute/exact/fast_sums-inl.h"
+#include "server/compute/exact/kl_log-inl.h"
 #include "server/compute/exact/kl_task.h"
 #include "server/compute/exact/log-inl.h"
 #include "server/compute/exact/slow_sums-inl.h"
-#include "server/compute/exact/kl_log-inl.h"
 #include "server/compute/exact/vector_pair-inl.h"
 
 HWY_BEFORE_NAMESPACE();

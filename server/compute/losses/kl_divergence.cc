@@ -205,13 +205,13 @@ HWY_NOINLINE bool HasImpossibleTarget(const KlTask& task) {
 }
 
 // Whether a finite logit is so large that distances may leave float64's range.
-HWY_NOINLINE bool IsBeyondPairs(const KlTask& task) {
-  const auto is_large = [](double x) {
-    return std::isfinite(x) && std::abs(x) > kLargestInPairs;
-  };
-  return std::any_of(task.z, task.z + task.classes, is_large) ||
-         (task.teacher_is_logits &&
-          std::any_of(task.t, task.t + task.classes, is_large));
+HWY_INLINE bool IsBeyondPairs(const double* logits, int64_t size,
+                              const RowRange& range) {
+  if (std::abs(range.max) > kLargestInPairs) return true;
+  if (!std::isinf(range.min)) return range.min < -kLargestInPairs;
+  return std::any_of(logits, logits + size, [](double x) {
+    return x < -kLargestInPairs && !std::isinf(x);
+  });
 }
 
 // The loss before its row's weight, and the gradient.
@@ -219,7 +219,9 @@ Pair ComputeKlRow(const KlRow& row, bool is_narrow) {
   const KlTask& task = row.task;
   KlDecider decider(task, is_narrow ? kNarrowLossAccuracy : kWideAccuracy,
                     is_narrow ? kNarrowSlopeAccuracy : kWideAccuracy,
-                    IsBeyondPairs(task));
+                    IsBeyondPairs(task.z, task.classes, row.student) ||
+                        (task.teacher_is_logits &&
+                         IsBeyondPairs(task.t, task.classes, row.teacher)));
   const bool is_infinite =
       std::isinf(row.student.min) && HasImpossibleTarget(task);
   constexpr Pair kInfinite = {std::numeric_limits<double>::infinity(), 0.0};
