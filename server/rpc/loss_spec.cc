@@ -30,10 +30,6 @@ class OptionChecker {
   void InUnitInterval(std::string_view option, double value) {
     Check(option, value, value >= 0 && value <= 1, "[0, 1]");
   }
-  void NotNegative(std::string_view option, double value) {
-    Check(option, value, std::isfinite(value) && value >= 0,
-          "a finite number >= 0");
-  }
   void Positive(std::string_view option, double value) {
     Check(option, value, std::isfinite(value) && value > 0,
           "a finite number > 0");
@@ -91,12 +87,6 @@ class OptionChecker {
 
 absl::Status Check(const v1::KlDivergence& loss, OptionChecker check) {
   if (loss.has_temperature()) check.Positive("temperature", loss.temperature());
-  return check.status();
-}
-
-absl::Status Check(const v1::SigmoidFocal& loss, OptionChecker check) {
-  if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
-  if (loss.has_alpha()) check.InUnitInterval("alpha", loss.alpha());
   return check.status();
 }
 
@@ -189,6 +179,19 @@ absl::StatusOr<OwnedLossSpec> SoftmaxFocalFromProto(
   return Weighted(loss, spec, check);
 }
 
+absl::StatusOr<OwnedLossSpec> SigmoidFocalFromProto(
+    const v1::SigmoidFocal& loss, int64_t classes) {
+  compute::SigmoidFocal spec;
+  OptionChecker check("sigmoid_focal", classes);
+  if (loss.has_gamma()) spec.gamma = loss.gamma();
+  check.Factor("gamma", spec.gamma);
+  if (loss.has_alpha()) {
+    spec.alpha = loss.alpha();
+    check.InUnitInterval("alpha", loss.alpha());
+  }
+  return Checked(spec, check);
+}
+
 absl::StatusOr<OwnedLossSpec> MulticlassHingeFromProto(
     const v1::MulticlassHinge& loss, int64_t classes) {
   compute::MulticlassHinge spec;
@@ -230,8 +233,7 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
     case v1::LossSpec::kSoftmaxFocal:
       return SoftmaxFocalFromProto(spec.softmax_focal(), classes);
     case v1::LossSpec::kSigmoidFocal:
-      return UnbuiltLoss(spec.sigmoid_focal(), "sigmoid_focal", classes,
-                         unbuilt);
+      return SigmoidFocalFromProto(spec.sigmoid_focal(), classes);
     case v1::LossSpec::kMulticlassHinge:
       return MulticlassHingeFromProto(spec.multiclass_hinge(), classes);
     case v1::LossSpec::kSquaredError:
