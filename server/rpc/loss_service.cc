@@ -151,8 +151,8 @@ absl::StatusOr<v1::GetServerInfoResponse> LossService::GetServerInfo(
   response.set_memory_budget_bytes(memory_budget_bytes_);
   for (const char* loss :
        {"softmax_cross_entropy", "sigmoid_cross_entropy",
-        "negative_log_likelihood", "softmax_focal", "multiclass_hinge",
-        "squared_error", "huber", "kl_divergence"}) {
+        "negative_log_likelihood", "kl_divergence", "softmax_focal",
+        "sigmoid_focal", "multiclass_hinge", "squared_error", "huber"}) {
     response.add_losses(loss);
   }
   response.add_data_types(v1::DATA_TYPE_FLOAT16);

@@ -34,10 +34,6 @@ class OptionChecker {
   void InUnitInterval(std::string_view option, double value) {
     Check(option, value, value >= 0 && value <= 1, "[0, 1]");
   }
-  void NotNegative(std::string_view option, double value) {
-    Check(option, value, std::isfinite(value) && value >= 0,
-          "a finite number >= 0");
-  }
   void Positive(std::string_view option, double value) {
     Check(option, value, std::isfinite(value) && value > 0,
           "a finite number > 0");
@@ -101,23 +97,6 @@ class OptionChecker {
   absl::Status status_;
 };
 
-absl::Status Check(const v1::SigmoidFocal& loss, OptionChecker check) {
-  if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
-  if (loss.has_alpha()) check.InUnitInterval("alpha", loss.alpha());
-  return check.status();
-}
-
-// A loss of the catalogue without a kernel: its options are held to their
-// ranges all the same.
-template <typename Loss>
-absl::StatusOr<OwnedLossSpec> UnbuiltLoss(const Loss& loss,
-                                          std::string_view name,
-                                          int64_t classes, Unbuilt& unbuilt) {
-  const absl::Status status = Check(loss, OptionChecker(name, classes));
-  if (!status.ok()) return status;
-  unbuilt.Note(fmt::format("loss \"{}\"", name), fmt::format("loss.{}", name));
-  return OwnedLossSpec();
-}
 
 // A loss of class weights and an ignore_index beside the options in `spec`.
 template <typename Loss, typename Spec>
@@ -205,6 +184,19 @@ absl::StatusOr<OwnedLossSpec> SoftmaxFocalFromProto(
   return Weighted(loss, spec, check);
 }
 
+absl::StatusOr<OwnedLossSpec> SigmoidFocalFromProto(
+    const v1::SigmoidFocal& loss, int64_t classes) {
+  compute::SigmoidFocal spec;
+  OptionChecker check("sigmoid_focal", classes);
+  if (loss.has_gamma()) spec.gamma = loss.gamma();
+  check.Factor("gamma", spec.gamma);
+  if (loss.has_alpha()) {
+    spec.alpha = loss.alpha();
+    check.InUnitInterval("alpha", loss.alpha());
+  }
+  return Checked(spec, check);
+}
+
 absl::StatusOr<OwnedLossSpec> MulticlassHingeFromProto(
     const v1::MulticlassHinge& loss, int64_t classes) {
   compute::MulticlassHinge spec;
@@ -245,8 +237,7 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
     case v1::LossSpec::kSoftmaxFocal:
       return SoftmaxFocalFromProto(spec.softmax_focal(), classes);
     case v1::LossSpec::kSigmoidFocal:
-      return UnbuiltLoss(spec.sigmoid_focal(), "sigmoid_focal", classes,
-                         unbuilt);
+      return SigmoidFocalFromProto(spec.sigmoid_focal(), classes);
     case v1::LossSpec::kMulticlassHinge:
       return MulticlassHingeFromProto(spec.multiclass_hinge(), classes);
     case v1::LossSpec::kSquaredError:

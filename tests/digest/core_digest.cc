@@ -321,12 +321,17 @@ void DigestOtherLosses() {
       compute::SoftmaxFocal(),
       compute::SoftmaxFocal{.gamma = 0.5},
       compute::MulticlassHinge(),
-      compute::MulticlassHinge{.margin = 0.3, .power = 2}};
+      compute::MulticlassHinge{.margin = 0.3, .power = 2},
+      compute::SigmoidFocal(),
+      compute::SigmoidFocal{.gamma = 1, .alpha = 0.25},
+      compute::SigmoidFocal{.gamma = 0.5},
+      compute::SigmoidFocal{.gamma = 20, .alpha = 0.75}};
   int64_t seed = 6000;
   for (const compute::LossSpec& spec : specs) {
     const size_t index = spec.index();
     const bool has_targets =
         index == compute::LossSpec(compute::SigmoidCrossEntropy()).index() ||
+        index == compute::LossSpec(compute::SigmoidFocal()).index() ||
         index == compute::LossSpec(compute::SquaredError()).index() ||
         index == compute::LossSpec(compute::KlDivergence()).index() ||
         index == compute::LossSpec(compute::Huber()).index();

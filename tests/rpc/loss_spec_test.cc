@@ -171,16 +171,6 @@ TEST(LossSpecTest, TakesASoftcapOrNone) {
             std::nullopt);
 }
 
-TEST(LossSpecTest, NamesEachLossNotInThisBuild) {
-  for (const std::string loss : {"sigmoid_focal"}) {
-    const Converted converted = Convert(loss + "{}");
-    EXPECT_TRUE(converted.status.ok()) << converted.status;
-    EXPECT_THAT(converted.unbuilt,
-                IsNotBuilt("loss \"" + loss + "\" is not in this build",
-                           "loss." + loss));
-  }
-}
-
 TEST(LossSpecTest, TakesEveryOptionOfTheOtherLosses) {
   const auto loss = [](const std::string& text) {
     const Converted converted = Convert(text);
@@ -198,14 +188,22 @@ TEST(LossSpecTest, TakesEveryOptionOfTheOtherLosses) {
   EXPECT_EQ(std::get<compute::Huber>(loss("huber { delta: 0.25 }")).delta,
             0.25);
   EXPECT_EQ(std::get<compute::Huber>(loss("huber {}")).delta, 1);
+  const auto focal = std::get<compute::SigmoidFocal>(
+      loss("sigmoid_focal { gamma: 0.5 alpha: 0.25 }"));
+  EXPECT_EQ(focal.gamma, 0.5);
+  EXPECT_EQ(focal.alpha, 0.25);
+  const auto plain = std::get<compute::SigmoidFocal>(loss("sigmoid_focal {}"));
+  EXPECT_EQ(plain.gamma, 2);
+  EXPECT_FALSE(plain.alpha.has_value());
   loss("squared_error {}");
   const auto divergence = std::get<compute::KlDivergence>(
       loss("kl_divergence { temperature: 4 targets_are_logits: true }"));
   EXPECT_EQ(divergence.temperature, 4);
   EXPECT_TRUE(divergence.targets_are_logits);
-  const auto plain = std::get<compute::KlDivergence>(loss("kl_divergence {}"));
-  EXPECT_EQ(plain.temperature, 1);
-  EXPECT_FALSE(plain.targets_are_logits);
+  const auto undivided =
+      std::get<compute::KlDivergence>(loss("kl_divergence {}"));
+  EXPECT_EQ(undivided.temperature, 1);
+  EXPECT_FALSE(undivided.targets_are_logits);
   EXPECT_EQ(std::get<compute::SigmoidCrossEntropy>(
                 loss("sigmoid_cross_entropy { label_smoothing: 0.5 }"))
                 .label_smoothing,
@@ -268,7 +266,6 @@ TEST_P(OptionRangeTest, HoldsAtItsBoundsAndNotPastThem) {
 const std::vector<std::string> kOutsideUnit = {"-1e-300", "1.0000000000000002",
                                                "nan", "inf"};
 const std::vector<std::string> kNotPositive = {"0", "-1e-300", "nan", "inf"};
-const std::vector<std::string> kNegative = {"-1e-300", "nan", "inf"};
 
 INSTANTIATE_TEST_SUITE_P(
     Options, OptionRangeTest,
@@ -315,9 +312,10 @@ INSTANTIATE_TEST_SUITE_P(
               "0 or [2^-100, 2^100]"},
         Bound{"sigmoid_focal",
               "gamma",
-              {"0", "1e300"},
-              kNegative,
-              "a finite number >= 0"},
+              {"0", "7.888609052210118e-31", "1.2676506002282294e+30"},
+              {"-1e-300", "7.888609052210117e-31", "1.2676506002282297e+30",
+               "nan", "inf"},
+              "0 or [2^-100, 2^100]"},
         Bound{"sigmoid_focal", "alpha", {"0", "1"}, kOutsideUnit, "[0, 1]"},
         Bound{"multiclass_hinge",
               "margin",

@@ -83,8 +83,9 @@ class SigmoidFocalFormula {
     const VecD b = hn::IfThenElse(above, t, rest);
     const VecD size = hn::Abs(z);
     const VecD e = FastExp(hn::Neg(size));
-    const VecD inverse = hn::Div(one, hn::Add(one, e));
-    const VecD entropy = FusedMulAdd(a, size, Log1pOfUnit(e));
+    const Softplus softplus = SoftplusOfUnit(e);
+    const VecD inverse = softplus.inverse;
+    const VecD entropy = FusedMulAdd(a, size, softplus.log);
     const VecD be = hn::Mul(b, e);
     const VecD wrong = hn::Add(a, be);
     VecD part = hn::Sub(a, be), parts = wrong, power = one;
