@@ -30,7 +30,7 @@ constexpr OptionText kOptionTexts[] = {
     {"--z-loss", "NUMBER", "", "Adds this times the squared log-sum-exp; >= 0"},
     {"--logit-scale", "NUMBER", "1", "Multiplies the logits first"},
     {"--logit-softcap", "NUMBER", "none",
-     "Caps the logits, before the scale: cap * tanh(z / cap); > 0"},
+     "Caps the logits, before the scale: cap * tanh(z / cap); in [1e-6, 1e6]"},
     {"--positive-weights", "LIST", "all 1",
      "A factor for each class's positive targets: .npy, or as in 1,2,0.5"},
     {"--temperature", "NUMBER", "", "Divides both sides' logits; > 0"},

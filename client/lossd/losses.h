@@ -29,9 +29,9 @@ struct SoftmaxCrossEntropy {
   // of [0, classes). Only with class indices.
   std::optional<int64_t> ignore_index = std::nullopt;
   double z_loss = 0.0;  // adds z_loss * (ln sum_j exp(z_j))^2; >= 0
-  std::optional<double> logit_scale = std::nullopt;    // z -> scale z; unset: 1
-  std::optional<double> logit_softcap = std::nullopt;  // before it, z ->
-                                                       // cap tanh(z / cap); > 0
+  std::optional<double> logit_scale = std::nullopt;  // z -> scale z; unset: 1
+  // Before it, z -> cap tanh(z / cap); in [1e-6, 1e6].
+  std::optional<double> logit_softcap = std::nullopt;
 };
 
 // The mean over the classes of max(z, 0) - z t + ln(1 + exp(-|z|)).

@@ -189,8 +189,8 @@ TYPED_TEST(SoftcapTypesTest, RefusesOrPropagatesWhatIsNotFinite) {
 }
 
 TYPED_TEST(SoftcapTypesTest, GivesTheSameBitsOnEveryKernelAndThreadCount) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {
-    const int64_t classes = seed == 20 ? 70'001 : 1 + seed * 37 % 300;
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    const int64_t classes = seed == 12 ? 70'001 : 1 + seed * 37 % 300;
     RunSettings settings = DrawCappedOptions(seed, 3, classes);
     const auto distribution =
         AllDistributions()[seed % AllDistributions().size()];
@@ -198,7 +198,7 @@ TYPED_TEST(SoftcapTypesTest, GivesTheSameBitsOnEveryKernelAndThreadCount) {
     const LossRun<TypeParam> want = MustRunLoss(batch, settings);
     const std::string active(compute::ActiveKernel());
     for (const std::string& kernel : compute::AvailableKernels()) {
-      if (seed == 20 && kernel != active) continue;
+      if (seed == 12 && kernel != active) continue;
       compute::SelectKernel(kernel);
       for (const int threads : {1, 4}) {
         settings.threads = threads;
