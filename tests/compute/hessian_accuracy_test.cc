@@ -30,7 +30,7 @@ using compute::SoftmaxCrossEntropy;
 using compute::SoftmaxFocal;
 using compute::SquaredError;
 
-constexpr mpfr_prec_t kBits = 2048;
+constexpr mpfr_prec_t kBits = 1536;
 
 // What terms that cancel leave, of their size: docs/numerics.md.
 constexpr double kCancelled = 0x1p-80;

@@ -7,7 +7,7 @@
 namespace lossd::testing {
 namespace {
 
-constexpr mpfr_prec_t kBits = 2048;
+constexpr mpfr_prec_t kBits = 1536;
 
 ExactReal Real(double value) { return ExactReal(kBits, value); }
 ExactReal Abs(ExactReal x) {
