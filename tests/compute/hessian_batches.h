@@ -22,13 +22,19 @@ inline std::vector<compute::LossSpec> OfIndices() {
           compute::SoftmaxCrossEntropy{.class_weights = kWeights,
                                        .label_smoothing = 0.1},
           compute::SoftmaxCrossEntropy{.z_loss = 0.2, .logit_scale = 1.5},
+          compute::SoftmaxCrossEntropy{.z_loss = 0.2, .logit_softcap = 2},
           compute::SoftmaxFocal(),
           compute::SoftmaxFocal{.gamma = 0.5, .class_weights = kWeights},
           compute::NegativeLogLikelihood()};
 }
 inline std::vector<compute::LossSpec> OfTargets() {
   return {compute::SigmoidCrossEntropy{.positive_weights = kWeights},
-          compute::SquaredError(), compute::Huber(),
+          compute::SigmoidFocal(),
+          compute::SigmoidFocal{.gamma = 0.5, .alpha = 0.25},
+          compute::KlDivergence(),
+          compute::KlDivergence{.temperature = 2, .targets_are_logits = true},
+          compute::SquaredError(),
+          compute::Huber(),
           compute::SoftmaxCrossEntropy{.class_weights = kWeights}};
 }
 

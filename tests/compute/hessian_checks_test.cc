@@ -17,10 +17,12 @@ namespace lossd::testing {
 namespace {
 
 using compute::Huber;
+using compute::KlDivergence;
 using compute::LossSpec;
 using compute::NonFinitePolicy;
 using compute::Reduction;
 using compute::SigmoidCrossEntropy;
+using compute::SigmoidFocal;
 using compute::SoftmaxCrossEntropy;
 using compute::SoftmaxFocal;
 using compute::SquaredError;
@@ -105,6 +107,13 @@ TEST(HessianTest, ChecksTheBatchAsTheLossDoes) {
       message(
           SigmoidCrossEntropy(), [](auto& b) { b.targets[7] = 1.5; }, true),
       HasSubstr("labels[1, 2] = 1.5, want [0, 1]"));
+  EXPECT_THAT(message(
+                  KlDivergence{.targets_are_logits = true},
+                  [](auto& b) {
+                    for (int i = 5; i < 10; ++i) b.targets[i] = -kInfinity;
+                  },
+                  true),
+              HasSubstr("labels[1] has nothing but -inf"));
   EXPECT_THAT(message(SquaredError(), [](auto&) {}),
               HasSubstr("want float targets"));
 }
@@ -141,12 +150,14 @@ void ExpectTheSameBits() {
   for (const LossSpec& spec : std::vector<LossSpec>{
            SoftmaxCrossEntropy(), SoftmaxCrossEntropy{.label_smoothing = 0.1},
            SoftmaxCrossEntropy{.z_loss = 0.2, .logit_scale = 1.5},
+           SoftmaxCrossEntropy{.label_smoothing = 0.1, .logit_softcap = 5},
            SoftmaxFocal(), SoftmaxFocal{.gamma = 0.5}}) {
     check(spec, indices);
   }
-  for (const LossSpec& spec :
-       std::vector<LossSpec>{SoftmaxCrossEntropy{.label_smoothing = 0.1},
-                             SigmoidCrossEntropy(), Huber(), SquaredError()}) {
+  for (const LossSpec& spec : std::vector<LossSpec>{
+           SoftmaxCrossEntropy{.label_smoothing = 0.1}, SigmoidCrossEntropy(),
+           Huber(), SquaredError(), KlDivergence{.temperature = 0.7},
+           SigmoidFocal(), SigmoidFocal{.gamma = 0.5}}) {
     check(spec, targets);
   }
 }

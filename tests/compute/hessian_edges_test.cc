@@ -18,11 +18,13 @@ namespace lossd::testing {
 namespace {
 
 using compute::Huber;
+using compute::KlDivergence;
 using compute::LossSpec;
 using compute::MulticlassHinge;
 using compute::NegativeLogLikelihood;
 using compute::Reduction;
 using compute::SigmoidCrossEntropy;
+using compute::SigmoidFocal;
 using compute::SoftmaxCrossEntropy;
 using compute::SoftmaxFocal;
 using compute::SquaredError;
@@ -83,7 +85,7 @@ TEST(HessianTest, IsTheGradientsDerivative) {
 TEST(HessianTest, TakesEqualComponentsToExactlyZero) {
   for (const LossSpec& spec : OfIndices()) {
     const auto* loss = std::get_if<SoftmaxCrossEntropy>(&spec);
-    if (loss != nullptr && loss->z_loss != 0) continue;
+    if (loss != nullptr && (loss->z_loss != 0 || loss->logit_softcap)) continue;
     for (const double v : {1.0, 0.1, -3e300, 1e-310}) {
       const Doubles product =
           MustRunHessian(spec, FiveClasses(false), Doubles(15, v));
@@ -133,6 +135,11 @@ TEST(HessianTest, SeesEveryOption) {
   differ(plain, SoftmaxCrossEntropy{.label_smoothing = 0.1}, true);
   differ(plain, SoftmaxCrossEntropy{.z_loss = 1e-3}, false);
   differ(plain, SoftmaxCrossEntropy{.logit_scale = 1.1}, false);
+  differ(plain, SoftmaxCrossEntropy{.logit_softcap = 50}, false);
+  differ(KlDivergence(), KlDivergence{.temperature = 1.1}, true);
+  differ(KlDivergence(), KlDivergence{.targets_are_logits = true}, true);
+  differ(SigmoidFocal(), SigmoidFocal{.gamma = 2.1}, true);
+  differ(SigmoidFocal(), SigmoidFocal{.alpha = 0.25}, true);
   differ(plain, SoftmaxCrossEntropy{.ignore_index = 0}, false);
   differ(SoftmaxFocal(), SoftmaxFocal{.gamma = 2.1}, false);
   differ(SoftmaxFocal(), SoftmaxFocal{.class_weights = kWeights}, false);
@@ -168,7 +175,8 @@ TEST(HessianTest, TakesNoAccountOfImpossibleClasses) {
     batch.labels = {label};
     for (const LossSpec& spec : std::vector<LossSpec>{
              SoftmaxCrossEntropy(), SoftmaxCrossEntropy{.z_loss = 1},
-             SoftmaxFocal(), SoftmaxFocal{.gamma = 0.5}}) {
+             SoftmaxCrossEntropy{.logit_softcap = 3}, SoftmaxFocal(),
+             SoftmaxFocal{.gamma = 0.5}}) {
       const Doubles without = MustRunHessian(spec, batch, Doubles{0, 2, -1, 0});
       const Doubles with =
           MustRunHessian(spec, batch, Doubles{1e308, 2, -1, -1e-308});
@@ -181,6 +189,10 @@ TEST(HessianTest, TakesNoAccountOfImpossibleClasses) {
   batch.labels = {};
   batch.targets = {0, 1, 0.5, 1};
   EXPECT_EQ(MustRunHessian(SigmoidCrossEntropy(), batch, Doubles(4, -1))[0], 0);
+  EXPECT_EQ(MustRunHessian(SigmoidFocal(), batch, Doubles(4, -1))[0], 0);
+  EXPECT_TRUE(
+      SameBits(MustRunHessian(KlDivergence(), batch, Doubles{1e308, 2, -1, 0}),
+               MustRunHessian(KlDivergence(), batch, Doubles{0, 2, -1, 1})));
   EXPECT_EQ(MustRunHessian(Huber(), batch, Doubles(4, -1))[0], 0);
   EXPECT_EQ(MustRunHessian(SquaredError(), batch, Doubles(4, -1)),
             Doubles(4, -0.5));

@@ -7,7 +7,7 @@
 namespace lossd::testing {
 namespace {
 
-constexpr mpfr_prec_t kBits = 2048;
+constexpr mpfr_prec_t kBits = 1536;
 
 ExactReal Real(double value) { return ExactReal(kBits, value); }
 ExactReal Abs(ExactReal x) {
@@ -99,19 +99,45 @@ Matrix Covariance(const std::vector<ExactReal>& p, const ExactReal& c) {
   return h;
 }
 
+// A logit's a = scale cap tanh(z / cap), or scale z, and its derivatives in z.
+struct Capped {
+  ExactReal value;
+  ExactReal slope;
+  ExactReal bend;
+};
+Capped CappedOf(const compute::SoftmaxCrossEntropy& loss, double z) {
+  const ExactReal scale = Real(loss.logit_scale);
+  if (std::isinf(z)) return {Real(z), Real(0), Real(0)};
+  if (!loss.logit_softcap) return {scale * Real(z), scale, Real(0)};
+  const ExactReal cap = Real(*loss.logit_softcap);
+  ExactReal tanh(kBits), cosh(kBits);
+  const ExactReal x = Real(z) / cap;
+  mpfr_tanh(tanh.get(), x.get(), MPFR_RNDN);
+  mpfr_cosh(cosh.get(), x.get(), MPFR_RNDN);
+  const ExactReal slope = scale / (cosh * cosh);
+  return {scale * cap * tanh, slope, Real(-2) * tanh * slope / cap};
+}
+
+ExactProduct CappedProduct(const compute::SoftmaxCrossEntropy& loss,
+                           const std::vector<ExactReal>& q,
+                           const HessianInput& row, absl::Span<const double> v);
+
 ExactProduct Product(const compute::SoftmaxCrossEntropy& loss,
                      const HessianInput& row, absl::Span<const double> v) {
   const Softmax softmax = SoftmaxOf(row.logits, loss.logit_scale);
   const auto classes = static_cast<int64_t>(v.size());
   ExactReal targets = Real(0);
+  std::vector<ExactReal> q;
   for (int64_t i = 0; i < classes; ++i) {
     const double t =
         row.targets.empty() ? (i == row.label ? 1.0 : 0.0) : row.targets[i];
     const ExactReal smoothing = Real(loss.label_smoothing);
-    targets = targets + Real(WeightOf(loss.class_weights, i)) *
-                            ((Real(1) - smoothing) * Real(t) +
-                             smoothing / Real(static_cast<double>(classes)));
+    q.push_back(Real(WeightOf(loss.class_weights, i)) *
+                ((Real(1) - smoothing) * Real(t) +
+                 smoothing / Real(static_cast<double>(classes))));
+    targets = targets + q.back();
   }
+  if (loss.logit_softcap) return CappedProduct(loss, q, row, v);
   const ExactReal square = Real(loss.logit_scale) * Real(loss.logit_scale);
   const ExactReal twice = Real(2) * Real(loss.z_loss);
   const ExactReal t = targets + twice * softmax.log_sum_exp;
@@ -127,6 +153,105 @@ ExactProduct Product(const compute::SoftmaxCrossEntropy& loss,
                 twice * spread.largest);
   ExactProduct product = {Times(h, row, v), {}};
   for (const ExactReal& p : softmax.p) product.size.push_back(p * size);
+  return product;
+}
+
+// diag(a') H_a diag(a') + diag(g a''), H_a and g the Hessian and the gradient
+// in a.
+ExactProduct CappedProduct(const compute::SoftmaxCrossEntropy& loss,
+                           const std::vector<ExactReal>& q,
+                           const HessianInput& row,
+                           absl::Span<const double> v) {
+  std::vector<Capped> a;
+  const double top = *std::max_element(row.logits.begin(), row.logits.end());
+  const ExactReal max = CappedOf(loss, top).value;
+  ExactReal sum = Real(0), targets = Real(0), largest = Real(0);
+  std::vector<ExactReal> p;
+  for (size_t i = 0; i < v.size(); ++i) {
+    a.push_back(CappedOf(loss, row.logits[i]));
+    p.push_back(Exp(a[i].value - max));
+    sum = sum + p[i];
+    targets = targets + q[i];
+    if (std::isinf(row.logits[i])) continue;
+    const ExactReal size = Abs(a[i].slope * Real(v[i]));
+    if (mpfr_cmp(size.get(), largest.get()) > 0) largest = size;
+  }
+  for (ExactReal& share : p) share = share / sum;
+  const ExactReal twice = Real(2) * Real(loss.z_loss), log = Log(sum);
+  const ExactReal t = targets + twice * (max + log);
+  const ExactReal sizes = targets + twice * (Abs(max) + log);
+  Matrix h = Covariance(p, t);
+  for (size_t i = 0; i < v.size(); ++i) {
+    for (size_t j = 0; j < v.size(); ++j) {
+      h[i][j] = a[i].slope * (h[i][j] + twice * p[i] * p[j]) * a[j].slope;
+    }
+    h[i][i] = h[i][i] + (t * p[i] - q[i]) * a[i].bend;
+  }
+  ExactProduct product = {Times(h, row, v), {}};
+  for (size_t i = 0; i < v.size(); ++i) {
+    const ExactReal own = Abs(a[i].bend * Real(v[i]));
+    product.size.push_back(Abs(a[i].slope) * p[i] * (sizes + twice) * Real(2) *
+                               largest +
+                           (sizes * p[i] + q[i]) * own);
+  }
+  return product;
+}
+
+ExactReal SigmoidFocalCurvature(const compute::SigmoidFocal& loss, double z,
+                                double t_value, ExactReal& size) {
+  const ExactReal t = Real(t_value), one = Real(1), gamma = Real(loss.gamma);
+  const ExactReal up = Exp(Real(z)), down = Exp(Real(-z));
+  const ExactReal p = one / (one + down), rest = one / (one + up);
+  const ExactReal m = p * (one - t) + rest * t;
+  const ExactReal c = Real(0) - t * Log(p) - (one - t) * Log(rest);
+  const ExactReal s = p * rest, sides = one - Real(2) * t;
+  const ExactReal tilt = rest - p;  // 1 - 2 p
+  const ExactReal power = Power(m, gamma);
+  const ExactReal over = gamma * sides / m;
+  const ExactReal steep = (gamma - one) * sides * s * c / m;
+  ExactReal weight = one;
+  if (loss.alpha) {
+    weight = Real(*loss.alpha) * t + (one - Real(*loss.alpha)) * (one - t);
+  }
+  const ExactReal difference = p * (one - t) - rest * t;  // p - t
+  const ExactReal outer = weight * power * s;
+  size = outer * (one + Abs(over) * (Real(2) * m + Abs(tilt * c) + Abs(steep)));
+  return outer * (one + over * (Real(2) * difference + tilt * c + steep));
+}
+
+ExactProduct Product(const compute::SigmoidFocal& loss, const HessianInput& row,
+                     absl::Span<const double> v) {
+  ExactProduct product;
+  for (size_t i = 0; i < v.size(); ++i) {
+    const ExactReal part = Real(v[i]) / Real(static_cast<double>(v.size()));
+    ExactReal size = Real(0), value = Real(0);
+    if (!std::isinf(row.logits[i])) {
+      value = SigmoidFocalCurvature(loss, row.logits[i], row.targets[i], size);
+    }
+    product.value.push_back(value * part);
+    product.size.push_back(size * Abs(part));
+  }
+  return product;
+}
+
+ExactProduct Product(const compute::KlDivergence& loss, const HessianInput& row,
+                     absl::Span<const double> v) {
+  const ExactReal temperature = Real(loss.temperature);
+  const double max = *std::max_element(row.logits.begin(), row.logits.end());
+  ExactReal sum = Real(0), teacher = Real(loss.targets_are_logits ? 1 : 0);
+  std::vector<ExactReal> p;
+  for (size_t i = 0; i < v.size(); ++i) {
+    p.push_back(std::isinf(row.logits[i])
+                    ? Real(0)
+                    : Exp((Real(row.logits[i]) - Real(max)) / temperature));
+    sum = sum + p.back();
+    if (!loss.targets_are_logits) teacher = teacher + Real(row.targets[i]);
+  }
+  for (ExactReal& share : p) share = share / sum;
+  ExactProduct product = {Times(Covariance(p, teacher), row, v), {}};
+  for (const ExactReal& share : p) {
+    product.size.push_back(share * teacher * SpreadOf(row, v).between);
+  }
   return product;
 }
 

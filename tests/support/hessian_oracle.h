@@ -15,7 +15,7 @@ namespace lossd::testing {
 // One row as a loss sees it; logits and targets widened.
 struct HessianInput {
   absl::Span<const double> logits;
-  int64_t label = -1;                // where there are no targets
+  int64_t label = -1;                     // where there are no targets
   absl::Span<const double> targets = {};  // empty: the label
 };
 
@@ -34,8 +34,11 @@ struct ExactProduct {
 //   H_ij = w_y (a' p_y ([j = y] - p_j) (p_i - [i = y])
 //               + a (p_i [i = j] - p_i p_j))      softmax_focal
 //
-// a' being da / dp_y, and diagonal ones of the others. An impossible class is
-// one of probability 0, and its v is taken for 0.
+//   H_ij = Q (p_i [i = j] - p_i p_j)              kl_divergence, p at T
+//
+// a' being da / dp_y; with a softcap's slopes and bends around it and beside
+// it; and diagonal ones of the others. An impossible class is one of
+// probability 0, and its v is taken for 0.
 //
 // The size of softmax's terms is p_i max |v_j - v_k| over the possible classes
 // times the sizes of the coefficients; that of products that do not cancel 0.

@@ -97,7 +97,9 @@ class HessianRows {
               job_.rows.targets->Row(r, scratch_.gathered_targets),
               rules_.max_target, scratch_.targets);
     row_.targets = scratch_.targets.data();
-    return range.in_range && range.min >= rules_.min_target;
+    // Teachers' logits may be -inf, but not all of a row.
+    return range.in_range && range.min >= rules_.min_target &&
+           !std::isinf(range.max);
   }
   // Whether logits and vector are such that there is a product.
   bool WidenInputs(int64_t r) {

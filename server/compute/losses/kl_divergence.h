@@ -28,6 +28,15 @@ absl::Status CheckOptions(const KlDivergence& loss, const Batch& batch);
 RowSums ComputeRows(const LossJob<KlDivergence>& job, int64_t first,
                     int64_t last);
 
+// Multiplies the Hessians of rows [first, last) by their vectors:
+// kl_divergence_hessian.cc.
+//
+//   H = Q (diag(p) - p p^T)
+//
+// The rest as for ComputeRows; accuracy as hessian.h says.
+RowSums MultiplyRows(const HessianJob<KlDivergence>& job, int64_t first,
+                     int64_t last);
+
 }  // namespace lossd::compute
 
 #endif  // LOSSD_SERVER_COMPUTE_LOSSES_KL_DIVERGENCE_H_

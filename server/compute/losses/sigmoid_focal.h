@@ -29,6 +29,16 @@ absl::Status CheckOptions(const SigmoidFocal& loss, const Batch& batch);
 RowSums ComputeRows(const LossJob<SigmoidFocal>& job, int64_t first,
                     int64_t last);
 
+// Multiplies the Hessians of rows [first, last) by their vectors:
+// sigmoid_focal_hessian.cc.
+//
+//   H_ii = a_i m_i^gamma p (1 - p) (1 + gamma (1 - 2 t_i) / m_i (2 (p - t_i)
+//   + (1 - 2 p) c_i + (gamma - 1) (1 - 2 t_i) p (1 - p) c_i / m_i)) / C
+//
+// The rest as for ComputeRows; accuracy as hessian.h says.
+RowSums MultiplyRows(const HessianJob<SigmoidFocal>& job, int64_t first,
+                     int64_t last);
+
 }  // namespace lossd::compute
 
 #endif  // LOSSD_SERVER_COMPUTE_LOSSES_SIGMOID_FOCAL_H_

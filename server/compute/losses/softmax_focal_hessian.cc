@@ -47,7 +47,7 @@ Curvature CurvatureOf(double gamma_value, const SoftmaxSums& sums, Pair below) {
 
 void MultiplyRow(const SoftmaxFocal& loss, const HessianRow& row,
                  RowScratch& scratch) {
-  SoftmaxRow softmax(row, 1.0, scratch);
+  SoftmaxRow softmax(row, Pair{1.0, 0.0}, scratch);
   const SoftmaxSums sums = softmax.Sum(row.label);
   if (sums.others.hi == 0.0) {  // m = 0
     std::fill_n(row.product, row.classes, 0.0);

@@ -22,6 +22,7 @@
 #include "server/compute/exact/row_scratch.h"
 #include "server/compute/exact/search-inl.h"
 #include "server/compute/exact/slow_sums-inl.h"
+#include "server/compute/exact/softcap-inl.h"
 #include "server/compute/exact/vector_exp-inl.h"
 #include "server/compute/losses/hessian_row-inl.h"
 
@@ -42,13 +43,24 @@ struct SoftmaxSums {
   }
 };
 
-// One row of softmax probabilities and its vector.
+// Capped logits, and the vector that a softmax over them is multiplied by: v
+// times their slopes, in pairs.
+struct CappedVector {
+  const CappedLogits* logits = nullptr;
+  double* vector = nullptr;  // [classes] and a chunk of room, to fill
+  double* vector_low = nullptr;
+};
+
+// One row of probabilities softmax(logit_scale z), or of capped logits, and its
+// vector.
 class SoftmaxRow {
  public:
   // Takes v's size out of it, where products could leave float64's range.
-  SoftmaxRow(const HessianRow& row, double logit_scale, RowScratch& scratch)
+  SoftmaxRow(const HessianRow& row, Pair logit_scale, RowScratch& scratch,
+             const CappedVector& capped = {})
       : row_(row),
         logit_scale_(logit_scale),
+        capped_(capped),
         exps_(RowScratch::Room(scratch.target_pairs, row.classes + kChunk)),
         exps_low_(
             RowScratch::Room(scratch.target_pairs_low, row.classes + kChunk)),
@@ -56,11 +68,31 @@ class SoftmaxRow {
             row.max, reinterpret_cast<const std::byte*>(row.logits),
             row.classes)) {
     ScaleVector();
+    if (capped_.logits != nullptr) CapVector();
   }
 
   int64_t largest_class() const { return largest_class_; }
   // v_M, v's size taken out as it is from all results.
-  double largest_vector() const { return row_.vector[largest_class_]; }
+  Pair largest_vector() const { return VectorAt(largest_class_); }
+  double vector_size() const { return vector_size_; }
+
+  // 2^512 e_i, times a factor that takes the 2^-512.
+  HWY_INLINE VecPair ScaledExp(int64_t i, double scale) const {
+    const Doubles d;
+    return Scaled(VecPair{hn::LoadU(d, exps_ + i), hn::LoadU(d, exps_low_ + i)},
+                  scale);
+  }
+  // u_i.
+  HWY_INLINE VecPair Shifted(int64_t i) const {
+    const Doubles d;
+    if (capped_.logits != nullptr) {
+      return Add({hn::LoadU(d, capped_.vector + i),
+                  hn::LoadU(d, capped_.vector_low + i)},
+                 Broadcast(-largest_vector()));
+    }
+    return TwoSum(hn::LoadU(d, row_.vector + i),
+                  hn::Set(d, -largest_vector().hi));
+  }
 
   // Also keeps the exponentials, for Write.
   SoftmaxSums Sum(int64_t apart);
@@ -77,13 +109,31 @@ class SoftmaxRow {
 
  private:
   void ScaleVector();
-  HWY_INLINE VecPair Shifted(int64_t i) const {
+  void CapVector();
+  Pair VectorAt(int64_t i) const {
+    if (capped_.logits == nullptr) return {row_.vector[i], 0.0};
+    return {capped_.vector[i], capped_.vector_low[i]};
+  }
+  // scale (z_i - z_M).
+  HWY_INLINE VecPair Below(int64_t i) const {
     const Doubles d;
-    return TwoSum(hn::LoadU(d, row_.vector + i), hn::Set(d, -largest_vector()));
+    if (capped_.logits != nullptr) {
+      return {hn::LoadU(d, capped_.logits->below + i),
+              hn::LoadU(d, capped_.logits->below_low + i)};
+    }
+    const VecD scale = hn::Set(d, logit_scale_.hi);
+    const VecPair below =
+        TwoSum(hn::LoadU(d, row_.logits + i), hn::Set(d, -row_.max));
+    const VecPair product = TwoProduct(below.hi, scale);
+    return {product.hi,
+            FusedMulAdd(below.lo, scale,
+                        FusedMulAdd(below.hi, hn::Set(d, logit_scale_.lo),
+                                    product.lo))};
   }
 
   const HessianRow& row_;
-  const double logit_scale_;
+  const Pair logit_scale_;
+  const CappedVector capped_;
   double* const exps_;
   double* const exps_low_;
   const int64_t largest_class_;
@@ -103,10 +153,21 @@ inline HWY_NOINLINE void SoftmaxRow::ScaleVector() {
   for (int64_t i = 0; i < row_.classes; ++i) row_.vector[i] /= vector_size_;
 }
 
+inline HWY_NOINLINE void SoftmaxRow::CapVector() {
+  const Doubles d;
+  const VecPair scale = Broadcast(Scaled(logit_scale_, kUnscaleSlope));
+  for (int64_t i = 0; i < row_.classes; i += kLanes) {
+    const VecPair slope = {hn::LoadU(d, capped_.logits->slopes + i),
+                           hn::LoadU(d, capped_.logits->slopes_low + i)};
+    const VecPair v = {hn::LoadU(d, row_.vector + i), hn::Zero(d)};
+    const VecPair product = Mul(Mul(slope, scale), v);
+    hn::StoreU(product.hi, d, capped_.vector + i);
+    hn::StoreU(product.lo, d, capped_.vector_low + i);
+  }
+}
+
 inline HWY_NOINLINE SoftmaxSums SoftmaxRow::Sum(int64_t apart) {
   const Doubles d;
-  const VecD minus_max = hn::Set(d, -row_.max);
-  const VecD scales = hn::Set(d, logit_scale_);
   VecPair sums[kVectors], vector_sums[kVectors];
   for (auto& sum : sums) sum = PairOf(0.0);
   for (auto& sum : vector_sums) sum = PairOf(0.0);
@@ -117,12 +178,8 @@ inline HWY_NOINLINE SoftmaxSums SoftmaxRow::Sum(int64_t apart) {
   for (int64_t i = 0; i < row_.classes; i += kChunk) {
     for (int64_t v = 0; v < kVectors; ++v) {
       const int64_t at = i + v * kLanes;
-      const VecPair below = TwoSum(hn::LoadU(d, row_.logits + at), minus_max);
-      const VecPair product = TwoProduct(below.hi, scales);
-      const VecPair e = ZeroUnless(
-          IsBelow(row_.classes - i, v),
-          ExactExp(
-              VecPair{product.hi, FusedMulAdd(below.lo, scales, product.lo)}));
+      const VecPair e =
+          ZeroUnless(IsBelow(row_.classes - i, v), ExactExp(Below(at)));
       hn::StoreU(e.hi, d, exps_ + at);
       hn::StoreU(e.lo, d, exps_low_ + at);
       const VecPair other = ZeroUnless(IsNot(apart, i, v), e);
@@ -134,7 +191,7 @@ inline HWY_NOINLINE SoftmaxSums SoftmaxRow::Sum(int64_t apart) {
   result.others = SumOfLanes(sums);
   result.others_vector = SumOfLanes(vector_sums);
   result.apart = {exps_[apart], exps_low_[apart]};
-  result.apart_vector = TwoSum(row_.vector[apart], -largest_vector());
+  result.apart_vector = VectorAt(apart) - largest_vector();
   return result;
 }
 
@@ -149,8 +206,7 @@ inline HWY_NOINLINE void SoftmaxRow::Write(Pair factor, Pair total, Pair slope,
   const double exp_scale = is_small ? 0x1p-512 : 1.0;
   const VecPair slopes = Broadcast(slope), offsets = Broadcast(offset);
   for (int64_t i = 0; i < row_.classes; i += kLanes) {
-    const VecPair e = {hn::LoadU(d, exps_ + i), hn::LoadU(d, exps_low_ + i)};
-    const VecPair share = Mul(Scaled(e, exp_scale), factors);
+    const VecPair share = Mul(ScaledExp(i, exp_scale), factors);
     const VecPair inner = Add(Mul(slopes, Shifted(i)), offsets);
     const VecPair g = Scaled(Mul(share, inner), vector_size_);
     // + 0: no product is -0 where its parts are 0.
