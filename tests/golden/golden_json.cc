@@ -162,8 +162,8 @@ absl::StatusOr<Expected> ExpectedOf(const GoldenCase& golden,
 
 absl::StatusOr<Expected> MadeTwice(const GoldenCase& golden) {
   const mpfr_prec_t bits = BitsFor(golden);
-  const absl::StatusOr<Expected> once = ExpectedOf(golden, bits);
-  const absl::StatusOr<Expected> again = ExpectedOf(golden, 2 * bits + 500);
+  absl::StatusOr<Expected> once = ExpectedOf(golden, bits);
+  absl::StatusOr<Expected> again = ExpectedOf(golden, 2 * bits + 500);
   if (!once.ok()) return once;
   if (again.ok() && *once == *again) return again;
   return absl::InternalError(
