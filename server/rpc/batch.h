@@ -71,6 +71,12 @@ struct BatchView {
 absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request,
                                          Unbuilt& unbuilt);
 
+// Leaves in `bytes` the same elements with the classes last, and the room that
+// they take in `moved`.
+void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
+                     absl::Span<const std::byte>& bytes,
+                     std::unique_ptr<std::byte[]>& moved);
+
 }  // namespace lossd::rpc
 
 #endif  // LOSSD_SERVER_RPC_BATCH_H_
