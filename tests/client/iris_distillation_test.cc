@@ -56,15 +56,16 @@ class IrisDistillationTest : public ::testing::Test {
   const testing::ServerProcess server_{LOSSD_BINARY};
 };
 
+// Not more right, but less sure of what is wrong: README.md has the numbers.
 TEST_F(IrisDistillationTest, TeachesBetterThanLabelsWhereFlowersAreFew) {
   const auto table = Table({});
   ASSERT_EQ(table.size(), 8);
   const Line& labels = table.at("labels alone");
   const Line& taught = table.at("the teacher, T = 1");
   const Line& teacher = table.at("(the teacher itself)");
-  EXPECT_LT(taught.log_loss, 0.95 * labels.log_loss);
-  EXPECT_GE(taught.wins, 18);
-  EXPECT_GE(taught.agreement_percent, labels.agreement_percent);
+  EXPECT_LT(taught.log_loss, 0.9 * labels.log_loss);
+  EXPECT_GE(taught.wins, 65);
+  EXPECT_NEAR(taught.accuracy_percent, labels.accuracy_percent, 1.5);
   EXPECT_LT(teacher.log_loss, taught.log_loss);
   EXPECT_EQ(teacher.agreement_percent, 100);
 }

@@ -84,8 +84,13 @@ std::string Grid(const Axes& axes) {
   return svg;
 }
 
-std::string CurveSvg(const Axes& axes, const Curve& curve, const char* colour) {
-  if (curve.x.empty()) return "";
+struct Place {
+  double x = 0.0;
+  double y = 0.0;
+};
+
+std::string CurveSvg(const Axes& axes, const Curve& curve, const char* colour,
+                     const Place& name) {
   std::string points;
   std::string dots;
   for (size_t i = 0; i < curve.x.size(); ++i) {
@@ -97,18 +102,27 @@ std::string CurveSvg(const Axes& axes, const Curve& curve, const char* colour) {
   return fmt::format(
       "<g stroke='{0}' fill='{0}'>\n<polyline points='{1}'/>\n{2}"
       "<text x='{3:.1f}' y='{4:.1f}' text-anchor='end'>{5}</text>\n</g>\n",
-      colour, points, dots, axes.X(curve.x.back()) - 4,
-      axes.Y(curve.y.back()) - 10, curve.name);
+      colour, points, dots, name.x, name.y, curve.name);
+}
+
+std::string CurvesSvg(const Axes& axes, const std::vector<Curve>& curves) {
+  if (curves.size() == 1) {
+    const Curve& curve = curves.front();
+    return CurveSvg(axes, curve, kColours[0],
+                    {axes.X(curve.x.back()), axes.Y(curve.y.back()) - 10});
+  }
+  std::string svg;
+  for (size_t i = 0; i < curves.size(); ++i) {
+    svg += CurveSvg(axes, curves[i], kColours[i],
+                    {kRight - 8, kTop + 18 * static_cast<double>(i + 1)});
+  }
+  return svg;
 }
 
 }  // namespace
 
 std::string LogPlotSvg(const Plot& plot) {
   const Axes axes = AxesOf(plot);
-  std::string curves;
-  for (size_t i = 0; i < plot.curves.size(); ++i) {
-    curves += CurveSvg(axes, plot.curves[i], kColours[i]);
-  }
   return fmt::format(
       "<svg xmlns='http://www.w3.org/2000/svg' width='{0}' height='{1}' "
       "viewBox='0 0 {0} {1}'>\n"
@@ -127,8 +141,8 @@ std::string LogPlotSvg(const Plot& plot) {
       "{13}</text>\n"
       "</svg>\n",
       kWidth, kHeight, kLeft, plot.title, Grid(axes), kTop, kBottom, kRight,
-      curves, (kLeft + kRight) / 2, kHeight - 18, plot.x_title,
-      (kTop + kBottom) / 2, plot.y_title);
+      CurvesSvg(axes, plot.curves), (kLeft + kRight) / 2, kHeight - 18,
+      plot.x_title, (kTop + kBottom) / 2, plot.y_title);
 }
 
 }  // namespace lossd::iris

@@ -6,7 +6,8 @@
 
 namespace lossd::iris {
 
-// A line through points, with its name beside the last of them.
+// A line through points. A single one's name stands beside its last point,
+// several ones' in the upper right corner.
 struct Curve {
   std::string name;
   std::vector<double> x;

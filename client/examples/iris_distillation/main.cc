@@ -31,7 +31,7 @@ struct Flags {
   std::vector<double> temperatures = {1.0, 2.0, 4.0};
   double hard_share = 0.5;
   int64_t flowers = 15;
-  int splits = 30;
+  int splits = 100;
 };
 
 int Fail(const absl::Status& status, int code) {
