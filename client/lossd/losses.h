@@ -55,7 +55,7 @@ struct NegativeLogLikelihood {
 struct KlDivergence {
   static constexpr std::string_view kName = "kl_divergence";
   static constexpr LabelKind kLabels = LabelKind::kTargets;  // the teacher
-  double temperature = 1.0;                                  // T > 0
+  double temperature = 1.0;         // T, in [1e-6, 1e6]
   bool targets_are_logits = false;  // or else probabilities
 };
 

@@ -6,6 +6,7 @@
 
 #include "server/compute/batch_run.h"
 #include "server/compute/losses/huber.h"
+#include "server/compute/losses/kl_divergence.h"
 #include "server/compute/losses/multiclass_hinge.h"
 #include "server/compute/losses/negative_log_likelihood.h"
 #include "server/compute/losses/sigmoid_cross_entropy.h"

@@ -103,6 +103,14 @@ struct NegativeLogLikelihood {
   absl::Span<const double> class_weights = {};
 };
 
+// KL divergence from the student's softmax(z / T) to the teacher, times T^2;
+// targets are the teacher's probabilities, in [0, 2^100], of which a row need
+// not add up to 1, or its logits.
+struct KlDivergence {
+  double temperature = 1.0;         // T, in [1e-6, 1e6]
+  bool targets_are_logits = false;  // finite or -inf, not all of a row -inf
+};
+
 // -w_y (1 - p_y)^gamma ln p_y, p = softmax(z). Over class indices.
 struct SoftmaxFocal {
   double gamma = 2.0;  // 0 or in the range of factors
@@ -127,9 +135,10 @@ struct Huber {
 };
 
 // The loss to compute, with its options. One member per loss of the catalogue.
-using LossSpec = std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
-                              NegativeLogLikelihood, SoftmaxFocal,
-                              MulticlassHinge, SquaredError, Huber>;
+using LossSpec =
+    std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
+                 NegativeLogLikelihood, SoftmaxFocal, MulticlassHinge,
+                 SquaredError, Huber, KlDivergence>;
 
 enum class Reduction { kMean, kSum, kNone };
 

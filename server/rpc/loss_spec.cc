@@ -16,6 +16,8 @@ namespace {
 // together.
 constexpr double kMinLogitScale = 1e-6;
 constexpr double kMaxLogitScale = 1e6;
+constexpr double kMinTemperature = 1e-6;
+constexpr double kMaxTemperature = 1e6;
 
 // Checks the options of one loss, one call each, and keeps the first error.
 class OptionChecker {
@@ -50,6 +52,10 @@ class OptionChecker {
   }
   void LogitScale(std::string_view option, double value) {
     Check(option, value, value >= kMinLogitScale && value <= kMaxLogitScale,
+          "[1e-06, 1e+06]");
+  }
+  void Temperature(std::string_view option, double value) {
+    Check(option, value, value >= kMinTemperature && value <= kMaxTemperature,
           "[1e-06, 1e+06]");
   }
   void Factor(std::string_view option, double value) {
@@ -88,11 +94,6 @@ class OptionChecker {
   const int64_t classes_;
   absl::Status status_;
 };
-
-absl::Status Check(const v1::KlDivergence& loss, OptionChecker check) {
-  if (loss.has_temperature()) check.Positive("temperature", loss.temperature());
-  return check.status();
-}
 
 absl::Status Check(const v1::SigmoidFocal& loss, OptionChecker check) {
   if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
@@ -180,6 +181,16 @@ absl::StatusOr<OwnedLossSpec> NegativeLogLikelihoodFromProto(
   return Weighted(loss, compute::NegativeLogLikelihood(), check);
 }
 
+absl::StatusOr<OwnedLossSpec> KlDivergenceFromProto(
+    const v1::KlDivergence& loss, int64_t classes) {
+  compute::KlDivergence spec;
+  spec.targets_are_logits = loss.targets_are_logits();
+  if (loss.has_temperature()) spec.temperature = loss.temperature();
+  OptionChecker check("kl_divergence", classes);
+  check.Temperature("temperature", spec.temperature);
+  return Checked(spec, check);
+}
+
 absl::StatusOr<OwnedLossSpec> SoftmaxFocalFromProto(
     const v1::SoftmaxFocal& loss, int64_t classes) {
   compute::SoftmaxFocal spec;
@@ -225,8 +236,7 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
       return NegativeLogLikelihoodFromProto(spec.negative_log_likelihood(),
                                             classes);
     case v1::LossSpec::kKlDivergence:
-      return UnbuiltLoss(spec.kl_divergence(), "kl_divergence", classes,
-                         unbuilt);
+      return KlDivergenceFromProto(spec.kl_divergence(), classes);
     case v1::LossSpec::kSoftmaxFocal:
       return SoftmaxFocalFromProto(spec.softmax_focal(), classes);
     case v1::LossSpec::kSigmoidFocal:

@@ -295,6 +295,8 @@ void DigestOtherLosses() {
       compute::SigmoidCrossEntropy{.label_smoothing = 0.1},
       compute::SquaredError(),
       compute::Huber{.delta = 0.5},
+      compute::KlDivergence{},
+      compute::KlDivergence{.temperature = 3, .targets_are_logits = true},
       compute::NegativeLogLikelihood(),
       compute::SoftmaxFocal(),
       compute::SoftmaxFocal{.gamma = 0.5},
@@ -306,6 +308,7 @@ void DigestOtherLosses() {
     const bool has_targets =
         index == compute::LossSpec(compute::SigmoidCrossEntropy()).index() ||
         index == compute::LossSpec(compute::SquaredError()).index() ||
+        index == compute::LossSpec(compute::KlDivergence()).index() ||
         index == compute::LossSpec(compute::Huber()).index();
     for (Distribution distribution : AllDistributions()) {
       for (int64_t classes : {1, 2, 7, 15, 16, 17, 33, 70, 1000}) {

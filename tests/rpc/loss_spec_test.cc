@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "server/compute/losses/kl_divergence.h"
 #include "server/compute/losses/softmax_cross_entropy.h"
 #include "tests/rpc/requests.h"
 
@@ -145,6 +146,18 @@ TEST(LossSpecTest, TakesNoMoreAndNoLessThanTheCore) {
   }
 }
 
+TEST(LossSpecTest, TakesTheTemperaturesThatTheCoreTakes) {
+  for (const double value :
+       {0.0, std::nextafter(1e-6, 0), 1e-6, 1.0, 1e6, std::nextafter(1e6, 2e6),
+        HUGE_VAL, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    v1::LossSpec proto;
+    proto.mutable_kl_divergence()->set_temperature(value);
+    const compute::KlDivergence spec = {.temperature = value};
+    EXPECT_EQ(Convert(proto).status.ok(), compute::CheckOptions(spec, {}).ok())
+        << value;
+  }
+}
+
 TEST(LossSpecTest, NamesASoftcapNotInThisBuild) {
   const Converted converted =
       Convert("softmax_cross_entropy { logit_softcap: 30 }");
@@ -155,7 +168,7 @@ TEST(LossSpecTest, NamesASoftcapNotInThisBuild) {
 }
 
 TEST(LossSpecTest, NamesEachLossNotInThisBuild) {
-  for (const std::string loss : {"kl_divergence", "sigmoid_focal"}) {
+  for (const std::string loss : {"sigmoid_focal"}) {
     const Converted converted = Convert(loss + "{}");
     EXPECT_TRUE(converted.status.ok()) << converted.status;
     EXPECT_THAT(converted.unbuilt,
@@ -182,6 +195,13 @@ TEST(LossSpecTest, TakesEveryOptionOfTheOtherLosses) {
             0.25);
   EXPECT_EQ(std::get<compute::Huber>(loss("huber {}")).delta, 1);
   loss("squared_error {}");
+  const auto divergence = std::get<compute::KlDivergence>(
+      loss("kl_divergence { temperature: 4 targets_are_logits: true }"));
+  EXPECT_EQ(divergence.temperature, 4);
+  EXPECT_TRUE(divergence.targets_are_logits);
+  const auto plain = std::get<compute::KlDivergence>(loss("kl_divergence {}"));
+  EXPECT_EQ(plain.temperature, 1);
+  EXPECT_FALSE(plain.targets_are_logits);
   EXPECT_EQ(std::get<compute::SigmoidCrossEntropy>(
                 loss("sigmoid_cross_entropy { label_smoothing: 0.5 }"))
                 .label_smoothing,
@@ -278,9 +298,10 @@ INSTANTIATE_TEST_SUITE_P(
               "[0, 1]"},
         Bound{"kl_divergence",
               "temperature",
-              {"1e-300", "1e300"},
-              kNotPositive,
-              "a finite number > 0"},
+              {"1e-6", "1e6"},
+              {"0", "-1", "9.999999999999997e-07", "1000000.0000000001", "nan",
+               "inf"},
+              "[1e-06, 1e+06]"},
         Bound{"softmax_focal",
               "gamma",
               {"0", "7.888609052210118e-31", "1.2676506002282294e+30"},

@@ -112,6 +112,7 @@ class WideRow {
   // Neither NaN nor +inf is among the logits.
   bool in_range() const { return range_.in_range; }
   double max() const { return range_.max; }
+  const RowRange& range() const { return range_; }
   // -inf is, or what is not in range.
   bool has_infinite() const { return !(range_.min > -HUGE_VAL); }
   // [classes] and a chunk of zeros.

@@ -46,7 +46,13 @@ const std::vector<Variant>& Variants() {
       {.name = "squared_error",
        .spec = compute::SquaredError(),
        .has_targets = true},
-      {.name = "huber", .spec = compute::Huber(), .has_targets = true}};
+      {.name = "huber", .spec = compute::Huber(), .has_targets = true},
+      {.name = "kl_divergence",
+       .spec = compute::KlDivergence(),
+       .has_targets = true},
+      {.name = "kl_divergence_logits",
+       .spec = compute::KlDivergence{.targets_are_logits = true},
+       .has_targets = true}};
   return *variants;
 }
 
