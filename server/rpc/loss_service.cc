@@ -149,12 +149,7 @@ absl::StatusOr<v1::GetServerInfoResponse> LossService::GetServerInfo(
   response.set_compute_threads(pool_.threads());
   response.set_max_request_bytes(max_request_bytes_);
   response.set_memory_budget_bytes(memory_budget_bytes_);
-  for (const char* loss :
-       {"softmax_cross_entropy", "sigmoid_cross_entropy",
-        "negative_log_likelihood", "kl_divergence", "softmax_focal",
-        "sigmoid_focal", "multiclass_hinge", "squared_error", "huber"}) {
-    response.add_losses(loss);
-  }
+  for (const std::string& loss : BuiltLosses()) response.add_losses(loss);
   response.add_data_types(v1::DATA_TYPE_FLOAT16);
   response.add_data_types(v1::DATA_TYPE_BFLOAT16);
   response.add_data_types(v1::DATA_TYPE_FLOAT32);

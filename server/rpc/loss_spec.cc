@@ -259,4 +259,19 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
   return OwnedLossSpec();
 }
 
+std::vector<std::string> BuiltLosses() {
+  const auto* kinds = v1::LossSpec::descriptor()->FindOneofByName("kind");
+  std::vector<std::string> names;
+  for (int i = 0; i < kinds->field_count(); ++i) {
+    v1::LossSpec spec;
+    spec.GetReflection()->MutableMessage(&spec, kinds->field(i));
+    Unbuilt unbuilt;
+    const bool is_valid = LossSpecFromProto(spec, 1, unbuilt).ok();
+    if (is_valid && unbuilt.status().ok()) {
+      names.push_back(kinds->field(i)->name());
+    }
+  }
+  return names;
+}
+
 }  // namespace lossd::rpc
