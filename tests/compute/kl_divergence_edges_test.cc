@@ -118,6 +118,8 @@ TEST(KlDivergenceEdgesTest, SeesZerosThatAreNoRounding) {
 TEST(KlDivergenceEdgesTest, SeesWhatIsNextToZero) {
   ExpectRight(kLogits, {0, 0, -100}, {0, 0, -100.5});
   ExpectRight(kLogits, {0, 0, -600}, {0, 0, -600.5});
+  ExpectRight(kLogits, {0, -1, -2, -650}, {0, -2, -1, -650.5});
+  ExpectRight(kLogits, {-1, 0, -2, -650.5}, {-1, 0, -2, -650});
   ExpectRight(kLogits, {1, 2, 3}, {1, 2, std::nextafter(3.0, 4)});
   ExpectRight(kLogits, {0, 1e-200}, {0, 0});
   ExpectRight(KlDivergence(), {0, -40}, {1, 0});

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
+#include <iterator>
 
 namespace lossd::compute {
 namespace {
@@ -45,6 +45,14 @@ Ball LogOf(double x, int64_t bits) {
   const Ball high = Multiply(Exactly(BigFloat(exponent - 1.0)),
                              Within(Log1p(one, bits), BigFloat(), bits), bits);
   return Add(high, LogOfOnePlus(Exactly(BigFloat(mantissa) - one), bits), bits);
+}
+
+// logit - max, rounded, and what that lost (Knuth).
+std::pair<double, double> DistanceOf(double logit, double max) {
+  const double sum = logit - max;
+  if (std::isinf(sum)) return {sum, 0.0};
+  const double part = sum - logit;
+  return {sum, (logit - (sum - part)) + (-max - part)};
 }
 
 bool IsPowerOfTwo(double x) {
@@ -96,9 +104,18 @@ RealKl::RealKl(const KlTask& task)
 Ball RealKl::Exponential(double logit, double max, int64_t bits) const {
   if (logit == max) return Exactly(BigFloat(1.0));
   if (std::isinf(logit)) return Exactly(BigFloat());
+  return ExponentialOf(BigFloat(logit) - BigFloat(max), bits);
+}
+
+Ball RealKl::Exponential(const Distance& distance, int64_t bits) const {
+  if (distance.first == 0.0) return Exactly(BigFloat(1.0));
+  return ExponentialOf(BigFloat(distance.first) + BigFloat(distance.second),
+                       bits);
+}
+
+Ball RealKl::ExponentialOf(const BigFloat& distance, int64_t bits) const {
   // What the quotient lost is under 2^-52 of what the exponential loses.
-  const BigFloat x =
-      Quotient(BigFloat(logit) - BigFloat(max), temperature_, bits + 64);
+  const BigFloat x = Quotient(distance, temperature_, bits + 64);
   if (x < BigFloat(kNothing)) {
     return {BigFloat(), BigFloat::PowerOfTwo(kNothingExponent)};
   }
@@ -115,7 +132,7 @@ Ball RealKl::RestOf(const double* logits, double max, int64_t bits) const {
   return rest;
 }
 
-const RealKl::Level& RealKl::LevelOf(int64_t bits) {
+RealKl::Level& RealKl::LevelOf(int64_t bits) {
   auto& level = levels_[std::bit_width(static_cast<uint64_t>(bits)) -
                         std::bit_width(static_cast<uint64_t>(kFirstBits))];
   if (!level) {
@@ -151,8 +168,12 @@ Ball RealKl::SlopeBy(int64_t i, int64_t bits) {
     f = Exactly(BigFloat(task_.t[i]));
     teachers = Exactly(targets_ - f.middle);
   }
-  const Ball difference = Add(Multiply(teachers, e, bits),
-                              Negative(Multiply(students, f, bits)), bits);
+  // With e_i = f_i it is F - S that is multiplied.
+  const Ball difference =
+      task_.teacher_is_logits && IsMatched(i)
+          ? Multiply(Between(bits), e, bits)
+          : Add(Multiply(teachers, e, bits),
+                Negative(Multiply(students, f, bits)), bits);
   return Multiply(Exactly(temperature_), Divide(difference, whole, bits), bits);
 }
 
@@ -166,61 +187,95 @@ RealKl::Number RealKl::Slope(int64_t i) {
     return NumberOf(
         Quotient(temperature_ * (targets_ - count * q), count, 160));
   }
-  if (task_.teacher_is_logits && HasTheTeachersLogits()) {
-    if (std::isinf(z) && std::isinf(t)) return {0.0, 0.0};
-    if (!std::isinf(z) && !std::isinf(t) &&
-        BigFloat(z) - BigFloat(task_.z_max) ==
-            BigFloat(t) - BigFloat(task_.t_max)) {
-      return {0.0, 0.0};
-    }
+  if (task_.teacher_is_logits && IsMatched(i) &&
+      (std::isinf(z) ||
+       (unmatched().student.empty() && unmatched().teacher.empty()))) {
+    return {0.0, 0.0};
   }
   return Known([&](int64_t bits) { return SlopeBy(i, bits); });
 }
 
-// Whether both sides' logits, from their maxima, are the same but for the
-// order.
-bool RealKl::HasTheTeachersLogits() {
-  if (has_the_teachers_logits_) return *has_the_teachers_logits_;
-  // Sums of two doubles, as exactly: the rounded one, and what it lost. Where
-  // they overflow they are equal to none, and bits decide.
+const RealKl::Unmatched& RealKl::unmatched() {
+  if (unmatched_) return *unmatched_;
+  unmatched_.emplace();
+  bool known = true;
   const auto distances = [&](const double* logits, double max) {
-    std::vector<std::pair<double, double>> sorted;
+    std::vector<Distance> sorted;
     for (int64_t i = 0; i < task_.classes; ++i) {
       if (std::isinf(logits[i])) continue;
-      const double sum = logits[i] - max;
-      if (std::isinf(sum)) return sorted;
-      sorted.emplace_back(
-          sum,
-          (BigFloat(logits[i]) - BigFloat(max) - BigFloat(sum)).ToDouble());
+      sorted.push_back(DistanceOf(logits[i], max));
+      known = known && !std::isinf(sorted.back().first);
     }
     std::sort(sorted.begin(), sorted.end());
     return sorted;
   };
   const auto student = distances(task_.z, task_.z_max);
   const auto teacher = distances(task_.t, task_.t_max);
-  has_the_teachers_logits_ =
-      student == teacher && static_cast<int64_t>(student.size()) == possible_;
-  return *has_the_teachers_logits_;
+  unmatched_->known = known;
+  std::set_difference(student.begin(), student.end(), teacher.begin(),
+                      teacher.end(), std::back_inserter(unmatched_->student));
+  std::set_difference(teacher.begin(), teacher.end(), student.begin(),
+                      student.end(), std::back_inserter(unmatched_->teacher));
+  return *unmatched_;
+}
+
+// Whether the class has the same distance on both sides.
+bool RealKl::IsMatched(int64_t i) {
+  if (!unmatched().known) return false;
+  const double z = task_.z[i];
+  const double t = task_.t[i];
+  if (std::isinf(z) || std::isinf(t)) return z == t;
+  return DistanceOf(z, task_.z_max) == DistanceOf(t, task_.t_max);
+}
+
+const Ball& RealKl::Between(int64_t bits) {
+  std::optional<Ball>& between = LevelOf(bits).between;
+  if (between) return *between;
+  between.emplace();
+  for (const Distance& distance : unmatched().teacher) {
+    *between = Add(*between, Exponential(distance, bits), bits);
+  }
+  for (const Distance& distance : unmatched().student) {
+    *between = Add(*between, Negative(Exponential(distance, bits)), bits);
+  }
+  return *between;
+}
+
+// ln S - ln F, from their difference where that is known: it may be far below
+// what they have in common.
+Ball RealKl::LogOfSumsBy(int64_t bits) {
+  const Level& level = LevelOf(bits);
+  if (!unmatched().known) {
+    return Add(LogOfOnePlus(level.student_rest, bits),
+               Negative(LogOfOnePlus(level.teacher_rest, bits)), bits);
+  }
+  const Ball& between = Between(bits);
+  const bool teacher_is_larger = between.middle.sign() > 0;
+  const Ball& rest =
+      teacher_is_larger ? level.student_rest : level.teacher_rest;
+  Ball ratio = Divide(between, OnePlus(rest, bits), bits);
+  ratio.middle = Abs(ratio.middle);
+  const Ball log = LogOfOnePlus(ratio, bits);
+  return teacher_is_larger ? Negative(log) : log;
 }
 
 Ball RealKl::LossBy(int64_t bits) {
   const Level& level = LevelOf(bits);
   const BigFloat z_max(task_.z_max);
   const Ball temperature = Exactly(temperature_);
-  const Ball log_students = LogOfOnePlus(level.student_rest, bits);
   Ball sum;
   if (task_.teacher_is_logits) {
     const BigFloat between = z_max - BigFloat(task_.t_max);
     for (int64_t i = 0; i < task_.classes; ++i) {
       if (std::isinf(task_.t[i])) continue;
       const BigFloat d = BigFloat(task_.t[i]) - BigFloat(task_.z[i]) + between;
+      if (d.sign() == 0) continue;
       sum = Add(sum,
                 Multiply(Exponential(task_.t[i], task_.t_max, bits), Exactly(d),
                          bits),
                 bits);
     }
-    const Ball logs = Add(
-        log_students, Negative(LogOfOnePlus(level.teacher_rest, bits)), bits);
+    const Ball logs = LogOfSumsBy(bits);
     sum = Add(Divide(sum, OnePlus(level.teacher_rest, bits), bits),
               Multiply(temperature, logs, bits), bits);
   } else {
@@ -231,7 +286,10 @@ Ball RealKl::LossBy(int64_t bits) {
       distances = distances + q * (z_max - BigFloat(task_.z[i]));
       sum = Add(sum, Multiply(Exactly(q), LogOf(task_.t[i], bits), bits), bits);
     }
-    sum = Add(sum, Multiply(Exactly(targets_), log_students, bits), bits);
+    sum = Add(sum,
+              Multiply(Exactly(targets_),
+                       LogOfOnePlus(level.student_rest, bits), bits),
+              bits);
     sum = Add(Multiply(temperature, sum, bits), Exactly(distances), bits);
   }
   return Multiply(temperature, sum, bits);

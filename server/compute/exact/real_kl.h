@@ -44,20 +44,36 @@ class RealKl {
  private:
   // What is known to so many bits.
   struct Level {
-    Ball student_rest;  // S less 1 for one of its largest terms
-    Ball teacher_rest;  // the same of F, for logits
+    Ball student_rest;            // S less 1 for one of its largest terms
+    Ball teacher_rest;            // the same of F, for logits
+    std::optional<Ball> between;  // F - S, for logits
+  };
+  // How far a logit is below its maximum, exactly: the rounded difference, and
+  // what it lost.
+  using Distance = std::pair<double, double>;
+  // The distances that one side has and the other has not, each as often: what
+  // F - S is made of, however small it is beside either.
+  struct Unmatched {
+    bool known = false;  // no distance is beyond float64's range
+    std::vector<Distance> student;
+    std::vector<Distance> teacher;
   };
 
   Ball Exponential(double logit, double max, int64_t bits) const;
+  Ball Exponential(const Distance& distance, int64_t bits) const;
+  Ball ExponentialOf(const BigFloat& distance, int64_t bits) const;
   Ball RestOf(const double* logits, double max, int64_t bits) const;
-  const Level& LevelOf(int64_t bits);
+  Level& LevelOf(int64_t bits);
+  const Ball& Between(int64_t bits);
+  const Unmatched& unmatched();
+  bool IsMatched(int64_t i);
   // A sum without the term `own` of class `i`, `largest` being where the 1 is.
   Ball SumBut(int64_t i, int64_t largest, const Ball& rest, const Ball& own,
               int64_t bits) const;
   Ball SlopeBy(int64_t i, int64_t bits);
+  Ball LogOfSumsBy(int64_t bits);
   Ball LossBy(int64_t bits);
   std::optional<BigFloat> LossInPowersOfTwo() const;
-  bool HasTheTeachersLogits();
 
   const KlTask& task_;
   const BigFloat temperature_;
@@ -66,7 +82,7 @@ class RealKl {
   int64_t possible_ = 0;   // logits above -inf
   bool all_equal_ = true;  // of these
   BigFloat targets_;       // F of probabilities
-  std::optional<bool> has_the_teachers_logits_;
+  std::optional<Unmatched> unmatched_;
   std::array<std::optional<Level>, 8> levels_;
 };
 
