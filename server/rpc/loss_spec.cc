@@ -97,7 +97,6 @@ class OptionChecker {
   absl::Status status_;
 };
 
-
 // A loss of class weights and an ignore_index beside the options in `spec`.
 template <typename Loss, typename Spec>
 absl::StatusOr<OwnedLossSpec> Weighted(const Loss& loss, Spec spec,
