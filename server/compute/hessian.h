@@ -29,8 +29,8 @@ bool HasHessian(const LossSpec& spec);
 //   NaN or +inf in its logits, or NaN or an infinity in its vector, is NaN. An
 //   impossible class, of a logit of -inf, has a product of 0 for all losses
 //   with probabilities, whatever its v.
-// Accuracy: within 1 ulp, and what cancels within 2^-86 of the parts;
-//   docs/numerics.md. Equal v give exactly 0 for softmax cross-entropy without
+// Accuracy: within 1 ulp, and where terms cancel 2^-74 to 2^-91 of them beside
+//   it; docs/numerics.md says which. Equal v give exactly 0 for softmax cross-entropy without
 //   a z-loss.
 // Threads: as ComputeLoss; a row is one thread's.
 // Cost: reads logits and vector once from memory, writes the product once;
