@@ -362,13 +362,5 @@ TEST(LossSpecTest, RejectsWeightsThatAreNoFloats) {
                 "loss.softmax_cross_entropy.class_weights.data_type"));
 }
 
-TEST(LossSpecTest, SaysWhatIsWrongBeforeWhatIsMissing) {
-  const Converted converted = Convert("kl_divergence { temperature: -1 }");
-  EXPECT_THAT(converted.status,
-              IsInvalid("loss.kl_divergence.temperature = -1, want a finite "
-                        "number > 0",
-                        "loss.kl_divergence.temperature"));
-}
-
 }  // namespace
 }  // namespace lossd::rpc
