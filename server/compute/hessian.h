@@ -30,8 +30,8 @@ bool HasHessian(const LossSpec& spec);
 //   impossible class, of a logit of -inf, has a product of 0 for all losses
 //   with probabilities, whatever its v.
 // Accuracy: within 1 ulp, and where terms cancel 2^-74 to 2^-91 of them beside
-//   it; docs/numerics.md says which. Equal v give exactly 0 for softmax cross-entropy without
-//   a z-loss.
+//   it; docs/numerics.md says which. Equal v give exactly 0 for softmax
+//   cross-entropy without a z-loss.
 // Threads: as ComputeLoss; a row is one thread's.
 // Cost: reads logits and vector once from memory, writes the product once;
 //   scratch of 40 bytes per class and thread, kept by the thread.

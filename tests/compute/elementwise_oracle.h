@@ -45,7 +45,7 @@ class ElementwiseOracleTest : public ::testing::Test {
   template <typename OracleOf>
   SpecRun<T> Expect(const compute::LossSpec& spec, const SpecBatch<T>& batch,
                     const OracleOf& oracle) {
-    const SpecRun<T> run = MustRun(spec, batch);
+    SpecRun<T> run = MustRun(spec, batch);
     ExactReal sum = Real(0);
     for (int64_t r = 0; r < batch.rows; ++r) {
       sum = sum + ExpectRow(batch, run, r, oracle);
