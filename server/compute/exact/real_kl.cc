@@ -197,7 +197,7 @@ RealKl::Number RealKl::Slope(int64_t i) {
 
 const RealKl::Unmatched& RealKl::unmatched() {
   if (unmatched_) return *unmatched_;
-  unmatched_.emplace();
+  unmatched_ = Unmatched{false, {}, {}};
   bool known = true;
   const auto distances = [&](const double* logits, double max) {
     std::vector<Distance> sorted;

@@ -54,7 +54,7 @@ class RealKl {
   // The distances that one side has and the other has not, each as often: what
   // F - S is made of, however small it is beside either.
   struct Unmatched {
-    bool known = false;  // no distance is beyond float64's range
+    bool known;  // no distance is beyond float64's range
     std::vector<Distance> student;
     std::vector<Distance> teacher;
   };
