@@ -55,7 +55,7 @@ struct NegativeLogLikelihood {
 struct KlDivergence {
   static constexpr std::string_view kName = "kl_divergence";
   static constexpr LabelKind kLabels = LabelKind::kTargets;  // the teacher
-  double temperature = 1.0;                                  // T > 0
+  double temperature = 1.0;         // T, in [1e-6, 1e6]
   bool targets_are_logits = false;  // or else probabilities
 };
 
@@ -63,7 +63,7 @@ struct KlDivergence {
 struct SoftmaxFocal {
   static constexpr std::string_view kName = "softmax_focal";
   static constexpr LabelKind kLabels = LabelKind::kIndices;
-  double gamma = 2.0;                                  // >= 0
+  double gamma = 2.0;                                  // 0 or [2^-100, 2^100]
   absl::Span<const double> class_weights = {};         // as above
   std::optional<int64_t> ignore_index = std::nullopt;  // as above
 };
@@ -72,7 +72,7 @@ struct SoftmaxFocal {
 struct SigmoidFocal {
   static constexpr std::string_view kName = "sigmoid_focal";
   static constexpr LabelKind kLabels = LabelKind::kTargets;  // in [0, 1]
-  double gamma = 2.0;                                        // >= 0
+  double gamma = 2.0;  // 0 or [2^-100, 2^100]
   // Weighs positive targets, 1 - alpha negative ones; in [0, 1]. Unset: no
   // weights.
   std::optional<double> alpha = std::nullopt;

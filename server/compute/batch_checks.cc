@@ -51,6 +51,17 @@ absl::Status LabelOutOfRange(int64_t row, int64_t label, int64_t classes) {
         {"classes", absl::StrCat(classes)}}});
 }
 
+absl::Status NoPossibleClass(const char* field, int64_t row, int64_t classes) {
+  return MakeError(
+      absl::StatusCode::kInvalidArgument,
+      absl::StrFormat("%s[%d] has nothing but -inf in its %d classes, want "
+                      "at least one above (row %d)",
+                      field, row, classes, row),
+      {"NO_POSSIBLE_CLASS",
+       field,
+       {{"row", absl::StrCat(row)}, {"classes", absl::StrCat(classes)}}});
+}
+
 }  // namespace
 
 absl::Status CheckLossOptions(const LossOptions& options) {
@@ -191,14 +202,7 @@ absl::Status NonFiniteError(const LossRules& rules, const Batch& batch,
           {"class", absl::StrCat(i)},
           {"value", name}}});
   }
-  return MakeError(
-      absl::StatusCode::kInvalidArgument,
-      absl::StrFormat("logits[%d] has nothing but -inf in its %d classes, want "
-                      "at least one above (row %d)",
-                      row, batch.classes, row),
-      {"NO_POSSIBLE_CLASS",
-       "logits",
-       {{"row", absl::StrCat(row)}, {"classes", absl::StrCat(batch.classes)}}});
+  return NoPossibleClass("logits", row, batch.classes);
 }
 
 absl::Status TargetError(const LossRules& rules, const Batch& batch,
@@ -212,6 +216,7 @@ absl::Status TargetError(const LossRules& rules, const Batch& batch,
     value = LoadElement(type, bytes, i);
     if (!(value >= rules.min_target && value <= rules.max_target)) break;
   }
+  if (i == batch.classes) return NoPossibleClass("labels", row, batch.classes);
   return MakeError(
       absl::StatusCode::kInvalidArgument,
       absl::StrFormat("labels[%d, %d] = %g, want %s (row %d, class %d)", row, i,

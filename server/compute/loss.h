@@ -105,6 +105,14 @@ struct NegativeLogLikelihood {
   absl::Span<const double> class_weights = {};
 };
 
+// KL divergence from the student's softmax(z / T) to the teacher, times T^2;
+// targets are the teacher's probabilities, in [0, 2^100], of which a row need
+// not add up to 1, or its logits.
+struct KlDivergence {
+  double temperature = 1.0;         // T, in [1e-6, 1e6]
+  bool targets_are_logits = false;  // finite or -inf, not all of a row -inf
+};
+
 // -w_y (1 - p_y)^gamma ln p_y, p = softmax(z). Over class indices.
 struct SoftmaxFocal {
   double gamma = 2.0;  // 0 or in the range of factors
@@ -112,6 +120,13 @@ struct SoftmaxFocal {
   std::optional<int64_t> ignore_index = std::nullopt;
   // [classes], each 0 or in the range of factors. Empty: 1.
   absl::Span<const double> class_weights = {};
+};
+
+// RetinaNet's: a m^gamma c with the sigmoid cross-entropy c, m = 1 - p_t and a
+// = alpha t + (1 - alpha) (1 - t); targets in [0, 1].
+struct SigmoidFocal {
+  double gamma = 2.0;                          // 0 or in the range of factors
+  std::optional<double> alpha = std::nullopt;  // in [0, 1]; none: a = 1
 };
 
 // The mean over i != y of max(0, margin - z_y + z_i)^power. Over class indices.
@@ -129,9 +144,10 @@ struct Huber {
 };
 
 // The loss to compute, with its options. One member per loss of the catalogue.
-using LossSpec = std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
-                              NegativeLogLikelihood, SoftmaxFocal,
-                              MulticlassHinge, SquaredError, Huber>;
+using LossSpec =
+    std::variant<SoftmaxCrossEntropy, SigmoidCrossEntropy,
+                 NegativeLogLikelihood, KlDivergence, SoftmaxFocal,
+                 SigmoidFocal, MulticlassHinge, SquaredError, Huber>;
 
 enum class Reduction { kMean, kSum, kNone };
 

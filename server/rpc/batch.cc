@@ -109,17 +109,6 @@ absl::Status SetRowFactors(const v1::ComputeLossRequest& request,
   return absl::OkStatus();
 }
 
-// Leaves in `bytes` the same elements with the classes last, and the room that
-// they take in `moved`.
-void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
-                     absl::Span<const std::byte>& bytes,
-                     std::unique_ptr<std::byte[]>& moved) {
-  moved = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
-  MoveClassesLast(layout, compute::ElementBytes(type), bytes.data(),
-                  moved.get());
-  bytes = {moved.get(), bytes.size()};
-}
-
 absl::Status SetGradientType(const v1::ComputeLossRequest& request,
                              BatchView& view) {
   const v1::DataType type = request.gradient_data_type();
@@ -137,6 +126,15 @@ absl::Status SetGradientType(const v1::ComputeLossRequest& request,
 }
 
 }  // namespace
+
+void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
+                     absl::Span<const std::byte>& bytes,
+                     std::unique_ptr<std::byte[]>& moved) {
+  moved = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
+  MoveClassesLast(layout, compute::ElementBytes(type), bytes.data(),
+                  moved.get());
+  bytes = {moved.get(), bytes.size()};
+}
 
 absl::StatusOr<BatchView> BatchFromProto(
     const v1::ComputeLossRequest& request) {

@@ -68,6 +68,12 @@ struct BatchView {
 // The result must not outlive `request`.
 absl::StatusOr<BatchView> BatchFromProto(const v1::ComputeLossRequest& request);
 
+// Leaves in `bytes` the same elements with the classes last, and the room that
+// they take in `moved`.
+void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
+                     absl::Span<const std::byte>& bytes,
+                     std::unique_ptr<std::byte[]>& moved);
+
 }  // namespace lossd::rpc
 
 #endif  // LOSSD_SERVER_RPC_BATCH_H_

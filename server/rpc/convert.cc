@@ -23,25 +23,13 @@ absl::Status UnknownEnum(std::string_view field, int value,
                     fmt::format("a known {}", type));
 }
 
-// Gives `tensor` a shape, a type and `elements` of room; returns the room.
-absl::Span<std::byte> AllocateTensor(Shape shape, v1::DataType data_type,
-                                     int64_t elements, v1::Tensor& tensor) {
-  tensor.set_data_type(data_type);
-  tensor.mutable_shape()->Add(shape.begin(), shape.end());
-  std::string& raw = *tensor.mutable_raw();
-  raw.resize(elements * ElementBytes(data_type));
-  return {reinterpret_cast<std::byte*>(raw.data()), raw.size()};
-}
-
 absl::Status CheckResponseSize(const LossQuery& query, int64_t max_bytes) {
   // No sum overflows: rows * classes elements were received, in bytes counted
   // by an int64, as were the labels.
   const BatchView& batch = query.batch;
   const WantedOutputs& wanted = query.wanted;
   const int64_t element_bytes = compute::ElementBytes(batch.logits_type);
-  int64_t bytes =
-      kResponseOverheadBytes +
-      static_cast<int64_t>(batch.logits_shape.size()) * kResponseBytesPerAxis;
+  int64_t bytes = ResponseOverheadBytes(batch);
   const int64_t elements = batch.rows * batch.classes;
   if (wanted.gradient) {
     bytes += elements * compute::ElementBytes(batch.gradient_type);
@@ -71,15 +59,6 @@ absl::Status CheckIgnoreIndex(const LossQuery& query) {
                              "the labels are probabilities",
                              kField, value),
                  {{"ignore_index", value}});
-}
-
-// Moves the classes of one result.
-void RestoreClassAxis(const ClassAxisLayout& layout, v1::Tensor& tensor) {
-  std::string moved(tensor.raw().size(), '\0');
-  MoveClassesBack(layout, ElementBytes(tensor.data_type()),
-                  BytesOf(tensor.raw().data(), tensor.raw().size()).data(),
-                  reinterpret_cast<std::byte*>(moved.data()));
-  *tensor.mutable_raw() = std::move(moved);
 }
 
 }  // namespace
@@ -172,14 +151,22 @@ absl::StatusOr<WantedOutputs> WantedOutputsFromProto(
 
 absl::StatusOr<LossQuery> LossQueryFromProto(
     const v1::ComputeLossRequest& request) {
-  LossQuery query;
+  const absl::StatusOr<WantedOutputs> wanted = WantedOutputsFromProto(request);
+  if (!wanted.ok()) return wanted.status();
   Unbuilt unbuilt;
+  absl::StatusOr<LossQuery> query = BaseQueryFromProto(request, unbuilt);
+  if (!query.ok()) return query.status();
+  if (!unbuilt.status().ok()) return unbuilt.status();
+  query->wanted = *wanted;
+  return query;
+}
+
+absl::StatusOr<LossQuery> BaseQueryFromProto(
+    const v1::ComputeLossRequest& request, Unbuilt& unbuilt) {
+  LossQuery query;
   absl::StatusOr<compute::LossOptions> options = LossOptionsFromProto(request);
   if (!options.ok()) return options.status();
   query.options = *options;
-  absl::StatusOr<WantedOutputs> wanted = WantedOutputsFromProto(request);
-  if (!wanted.ok()) return wanted.status();
-  query.wanted = *wanted;
   absl::StatusOr<BatchView> batch = BatchFromProto(request);
   if (!batch.ok()) return batch.status();
   query.batch = *std::move(batch);
@@ -189,8 +176,22 @@ absl::StatusOr<LossQuery> LossQueryFromProto(
   query.loss = *std::move(loss);
   const absl::Status goes_together = CheckIgnoreIndex(query);
   if (!goes_together.ok()) return goes_together;
-  if (!unbuilt.status().ok()) return unbuilt.status();
   return query;
+}
+
+int64_t ResponseOverheadBytes(const BatchView& batch) {
+  return kResponseOverheadBytes +
+         static_cast<int64_t>(batch.logits_shape.size()) *
+             kResponseBytesPerAxis;
+}
+
+absl::Span<std::byte> AllocateTensor(Shape shape, v1::DataType data_type,
+                                     int64_t elements, v1::Tensor& tensor) {
+  tensor.set_data_type(data_type);
+  tensor.mutable_shape()->Add(shape.begin(), shape.end());
+  std::string& raw = *tensor.mutable_raw();
+  raw.resize(elements * ElementBytes(data_type));
+  return {reinterpret_cast<std::byte*>(raw.data()), raw.size()};
 }
 
 absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
@@ -231,6 +232,15 @@ absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
                        *response.mutable_predictions());
   }
   return outputs;
+}
+
+void RestoreClassAxis(const ClassAxisLayout& layout, v1::Tensor& tensor) {
+  if (layout.classes_last()) return;
+  std::string moved(tensor.raw().size(), '\0');
+  MoveClassesBack(layout, ElementBytes(tensor.data_type()),
+                  BytesOf(tensor.raw().data(), tensor.raw().size()).data(),
+                  reinterpret_cast<std::byte*>(moved.data()));
+  *tensor.mutable_raw() = std::move(moved);
 }
 
 void RestoreClassAxis(const LossQuery& query,

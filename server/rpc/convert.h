@@ -3,14 +3,19 @@
 #ifndef LOSSD_SERVER_RPC_CONVERT_H_
 #define LOSSD_SERVER_RPC_CONVERT_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "lossd/v1/loss_service.pb.h"
 #include "server/compute/loss.h"
 #include "server/rpc/batch.h"
+#include "server/rpc/class_axis.h"
 #include "server/rpc/loss_spec.h"
+#include "server/rpc/tensor.h"
+#include "server/rpc/unbuilt.h"
 
 namespace lossd::rpc {
 
@@ -54,6 +59,17 @@ absl::StatusOr<WantedOutputs> WantedOutputsFromProto(
 //   lacks a part.
 absl::StatusOr<LossQuery> LossQueryFromProto(
     const v1::ComputeLossRequest& request);
+// The same but for the outputs, which are not looked at: none is wanted. What
+// this build lacks goes to `unbuilt`; the result is then not to be used.
+absl::StatusOr<LossQuery> BaseQueryFromProto(
+    const v1::ComputeLossRequest& request, Unbuilt& unbuilt);
+
+// Room in a response for everything beside its tensors' bytes.
+int64_t ResponseOverheadBytes(const BatchView& batch);
+
+// Gives `tensor` a shape, a type and `elements` of room; returns the room.
+absl::Span<std::byte> AllocateTensor(Shape shape, v1::DataType data_type,
+                                     int64_t elements, v1::Tensor& tensor);
 
 // Gives `response` the tensors that `query` asks for and returns where the core
 // writes their contents, the classes last. Nothing is allocated for what is not
@@ -71,6 +87,8 @@ absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
 // Cost: none where that is the last axis; one more tensor at a time otherwise.
 void RestoreClassAxis(const LossQuery& query,
                       v1::ComputeLossResponse& response);
+// The same for one result.
+void RestoreClassAxis(const ClassAxisLayout& layout, v1::Tensor& tensor);
 
 // Fills in the results that are single numbers.
 void LossSummaryToProto(const LossQuery& query,

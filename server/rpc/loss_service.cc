@@ -8,9 +8,11 @@
 #include <iterator>
 #include <new>
 
+#include "server/compute/hessian.h"
 #include "server/compute/kernel.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/hessian.h"
 
 namespace lossd::rpc {
 namespace {
@@ -121,8 +123,21 @@ absl::StatusOr<v1::StreamLossResponse> LossService::StreamLoss(
 
 absl::StatusOr<v1::ComputeHessianVectorProductResponse>
 LossService::ComputeHessianVectorProduct(
-    const v1::ComputeHessianVectorProductRequest&, compute::StopCheck) const {
-  return NotBuilt("RPC \"ComputeHessianVectorProduct\"", "");
+    const v1::ComputeHessianVectorProductRequest& request,
+    compute::StopCheck stop_check) const {
+  const absl::StatusOr<HessianQuery> query = HessianQueryFromProto(request);
+  if (!query.ok()) return query.status();
+  v1::ComputeHessianVectorProductResponse response;
+  const absl::StatusOr<absl::Span<std::byte>> product =
+      ProductToProto(*query, response);
+  if (!product.ok()) return product.status();
+  const LossQuery& base = query->base;
+  const absl::Status status = compute::ComputeHessianVectorProduct(
+      base.loss.spec, base.options, base.batch.batch(),
+      {&query->vector_bytes, 1}, *product, pool_, stop_check);
+  if (!status.ok()) return HessianErrorToProto(status);
+  RestoreClassAxis(base.batch.class_axis, *response.mutable_product());
+  return response;
 }
 
 absl::StatusOr<v1::GetServerInfoResponse> LossService::GetServerInfo(
@@ -134,11 +149,7 @@ absl::StatusOr<v1::GetServerInfoResponse> LossService::GetServerInfo(
   response.set_compute_threads(pool_.threads());
   response.set_max_request_bytes(max_request_bytes_);
   response.set_memory_budget_bytes(memory_budget_bytes_);
-  for (const char* loss : {"softmax_cross_entropy", "sigmoid_cross_entropy",
-                           "negative_log_likelihood", "softmax_focal",
-                           "multiclass_hinge", "squared_error", "huber"}) {
-    response.add_losses(loss);
-  }
+  for (const std::string& loss : BuiltLosses()) response.add_losses(loss);
   response.add_data_types(v1::DATA_TYPE_FLOAT16);
   response.add_data_types(v1::DATA_TYPE_BFLOAT16);
   response.add_data_types(v1::DATA_TYPE_FLOAT32);

@@ -18,6 +18,8 @@ constexpr double kMinLogitScale = 1e-6;
 constexpr double kMaxLogitScale = 1e6;
 constexpr double kMinSoftcap = 1e-6;
 constexpr double kMaxSoftcap = 1e6;
+constexpr double kMinTemperature = 1e-6;
+constexpr double kMaxTemperature = 1e6;
 
 // Checks the options of one loss, one call each, and keeps the first error.
 class OptionChecker {
@@ -31,10 +33,6 @@ class OptionChecker {
 
   void InUnitInterval(std::string_view option, double value) {
     Check(option, value, value >= 0 && value <= 1, "[0, 1]");
-  }
-  void NotNegative(std::string_view option, double value) {
-    Check(option, value, std::isfinite(value) && value >= 0,
-          "a finite number >= 0");
   }
   void Positive(std::string_view option, double value) {
     Check(option, value, std::isfinite(value) && value > 0,
@@ -56,6 +54,10 @@ class OptionChecker {
   }
   void Softcap(std::string_view option, double value) {
     Check(option, value, value >= kMinSoftcap && value <= kMaxSoftcap,
+          "[1e-06, 1e+06]");
+  }
+  void Temperature(std::string_view option, double value) {
+    Check(option, value, value >= kMinTemperature && value <= kMaxTemperature,
           "[1e-06, 1e+06]");
   }
   void Factor(std::string_view option, double value) {
@@ -94,29 +96,6 @@ class OptionChecker {
   const int64_t classes_;
   absl::Status status_;
 };
-
-absl::Status Check(const v1::KlDivergence& loss, OptionChecker check) {
-  if (loss.has_temperature()) check.Positive("temperature", loss.temperature());
-  return check.status();
-}
-
-absl::Status Check(const v1::SigmoidFocal& loss, OptionChecker check) {
-  if (loss.has_gamma()) check.NotNegative("gamma", loss.gamma());
-  if (loss.has_alpha()) check.InUnitInterval("alpha", loss.alpha());
-  return check.status();
-}
-
-// A loss of the catalogue without a kernel: its options are held to their
-// ranges all the same.
-template <typename Loss>
-absl::StatusOr<OwnedLossSpec> UnbuiltLoss(const Loss& loss,
-                                          std::string_view name,
-                                          int64_t classes, Unbuilt& unbuilt) {
-  const absl::Status status = Check(loss, OptionChecker(name, classes));
-  if (!status.ok()) return status;
-  unbuilt.Note(fmt::format("loss \"{}\"", name), fmt::format("loss.{}", name));
-  return OwnedLossSpec();
-}
 
 // A loss of class weights and an ignore_index beside the options in `spec`.
 template <typename Loss, typename Spec>
@@ -185,6 +164,16 @@ absl::StatusOr<OwnedLossSpec> NegativeLogLikelihoodFromProto(
   return Weighted(loss, compute::NegativeLogLikelihood(), check);
 }
 
+absl::StatusOr<OwnedLossSpec> KlDivergenceFromProto(
+    const v1::KlDivergence& loss, int64_t classes) {
+  compute::KlDivergence spec;
+  spec.targets_are_logits = loss.targets_are_logits();
+  if (loss.has_temperature()) spec.temperature = loss.temperature();
+  OptionChecker check("kl_divergence", classes);
+  check.Temperature("temperature", spec.temperature);
+  return Checked(spec, check);
+}
+
 absl::StatusOr<OwnedLossSpec> SoftmaxFocalFromProto(
     const v1::SoftmaxFocal& loss, int64_t classes) {
   compute::SoftmaxFocal spec;
@@ -192,6 +181,19 @@ absl::StatusOr<OwnedLossSpec> SoftmaxFocalFromProto(
   if (loss.has_gamma()) spec.gamma = loss.gamma();
   check.Factor("gamma", spec.gamma);
   return Weighted(loss, spec, check);
+}
+
+absl::StatusOr<OwnedLossSpec> SigmoidFocalFromProto(
+    const v1::SigmoidFocal& loss, int64_t classes) {
+  compute::SigmoidFocal spec;
+  OptionChecker check("sigmoid_focal", classes);
+  if (loss.has_gamma()) spec.gamma = loss.gamma();
+  check.Factor("gamma", spec.gamma);
+  if (loss.has_alpha()) {
+    spec.alpha = loss.alpha();
+    check.InUnitInterval("alpha", loss.alpha());
+  }
+  return Checked(spec, check);
 }
 
 absl::StatusOr<OwnedLossSpec> MulticlassHingeFromProto(
@@ -230,13 +232,11 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
       return NegativeLogLikelihoodFromProto(spec.negative_log_likelihood(),
                                             classes);
     case v1::LossSpec::kKlDivergence:
-      return UnbuiltLoss(spec.kl_divergence(), "kl_divergence", classes,
-                         unbuilt);
+      return KlDivergenceFromProto(spec.kl_divergence(), classes);
     case v1::LossSpec::kSoftmaxFocal:
       return SoftmaxFocalFromProto(spec.softmax_focal(), classes);
     case v1::LossSpec::kSigmoidFocal:
-      return UnbuiltLoss(spec.sigmoid_focal(), "sigmoid_focal", classes,
-                         unbuilt);
+      return SigmoidFocalFromProto(spec.sigmoid_focal(), classes);
     case v1::LossSpec::kMulticlassHinge:
       return MulticlassHingeFromProto(spec.multiclass_hinge(), classes);
     case v1::LossSpec::kSquaredError:
@@ -256,6 +256,21 @@ absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
                  "loss");
   }
   return OwnedLossSpec();
+}
+
+std::vector<std::string> BuiltLosses() {
+  const auto* kinds = v1::LossSpec::descriptor()->FindOneofByName("kind");
+  std::vector<std::string> names;
+  for (int i = 0; i < kinds->field_count(); ++i) {
+    v1::LossSpec spec;
+    spec.GetReflection()->MutableMessage(&spec, kinds->field(i));
+    Unbuilt unbuilt;
+    const bool is_valid = LossSpecFromProto(spec, 1, unbuilt).ok();
+    if (is_valid && unbuilt.status().ok()) {
+      names.push_back(kinds->field(i)->name());
+    }
+  }
+  return names;
 }
 
 }  // namespace lossd::rpc

@@ -3,6 +3,7 @@
 #define LOSSD_SERVER_RPC_LOSS_SPEC_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -33,6 +34,10 @@ struct OwnedLossSpec {
 absl::StatusOr<OwnedLossSpec> LossSpecFromProto(const v1::LossSpec& spec,
                                                 int64_t classes,
                                                 Unbuilt& unbuilt);
+
+// The contract's names of the losses that LossSpecFromProto builds, in the
+// order of LossSpec's fields.
+std::vector<std::string> BuiltLosses();
 
 }  // namespace lossd::rpc
 

@@ -151,13 +151,6 @@ TEST_F(LossctlComputeTest, LeavesNoFileWhenTheServiceRefuses) {
   EXPECT_THAT(directory_.Names(), ElementsAre("bad.npy", "y.npy", "z.npy"));
 }
 
-TEST_F(LossctlComputeTest, NamesALossThatTheServerDoesNotHave) {
-  const ProcessResult result = Compute({"--loss", "kl_divergence"});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, StartsWith("lossctl: UNIMPLEMENTED: "));
-  EXPECT_THAT(result.err, HasSubstr("kl_divergence"));
-}
-
 // Refused here: exit code 2, the file named, and no file.
 TEST_F(LossctlComputeTest, RefusesWrongFiles) {
   directory_.Write("short.npy", NpyBytes(kLogits, kLogitsShape).substr(0, 200));

@@ -290,6 +290,20 @@ TEST_F(LossctlLossTest, HvpRefusesBadUsage) {
   EXPECT_EQ(recorder_.server().calls(), 0);
 }
 
+// As a server of an earlier build answers.
+TEST_F(LossctlLossTest, NamesALossThatTheServerDoesNotHave) {
+  const std::string message = "loss \"kl_divergence\" is not in this build";
+  testing::FakeServer older([&](auto&, const auto& request, auto&) {
+    EXPECT_TRUE(request.loss().has_kl_divergence());
+    return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, message);
+  });
+  const ProcessResult result = testing::RunProcess(
+      {LOSSCTL_BINARY, "--target", older.target(), "compute", "--logits",
+       Path("z.npy"), "--labels", Path("t.npy"), "--loss", "kl_divergence"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, "lossctl: UNIMPLEMENTED: " + message + "\n");
+}
+
 // Refused by the service: exit code 1, and no file.
 TEST_F(LossctlLossTest, HvpLeavesNoFileWhenTheServerHasNoSecondOrder) {
   recorder_.server().OnHessianVectorProduct(nullptr);

@@ -152,7 +152,8 @@ class IndexedTest : public ::testing::Test {
     if constexpr (requires { Oracle(loss, z, label); }) {
       return Oracle(loss, z, label);
     } else {
-      return {Real(0), {}};
+      ADD_FAILURE() << "no oracle for this loss";
+      return {Real(0), std::vector<ExactReal>(z.size(), Real(0))};
     }
   }
   ExactReal CheckRow(const LossSpec& spec, const SpecBatch<T>& batch,

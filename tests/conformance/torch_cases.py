@@ -278,6 +278,8 @@ def softmax_focal(draw):
 def sigmoid_focal(draw):
     case = new_case(draw, "sigmoid_focal")
     targets = draw.rng.integers(2, size=case.logits.shape)
+    if draw.chance(0.5):
+        targets = draw.rng.random(case.logits.shape)
     case.labels = targets.astype(target_type(draw, case))
     if draw.chance(0.8):
         case.options["gamma"] = float(

@@ -135,10 +135,10 @@ def softmax_focal(case, z, reduction):
 
 
 def sigmoid_focal(case, z, reduction):
-    """Not in PyTorch: the formula of RetinaNet, for targets 0 and 1."""
+    """Not in PyTorch: the formula of RetinaNet."""
     targets = doubles(case.labels)
     terms = F.binary_cross_entropy_with_logits(z, targets, reduction="none")
-    wrong = torch.sigmoid(z * (1 - 2 * targets))  # 1 - p of the target
+    wrong = torch.sigmoid(z) * (1 - targets) + torch.sigmoid(-z) * targets  # 1 - p_t
     terms = wrong ** case.option("gamma", 2.0) * terms
     if "alpha" in case.options:
         alpha = case.options["alpha"]

@@ -14,6 +14,7 @@
 // promises the canonical one.
 #include <algorithm>
 #include <cinttypes>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -30,6 +31,7 @@
 #include "tests/support/distributions.h"
 #include "tests/support/draw_options.h"
 #include "tests/support/elements.h"
+#include "tests/support/hessian_runner.h"
 #include "tests/support/loss_runner.h"
 #include "tests/support/spec_runner.h"
 
@@ -131,6 +133,19 @@ class Group {
       results_.Add(run->predictions);
     } else {
       results_.Add(std::string(run.status().message()));
+    }
+    if (!compute::HasHessian(spec)) return;
+    // The logits backwards, where they are finite.
+    std::vector<T> vector(batch.logits.rbegin(), batch.logits.rend());
+    for (T& v : vector) {
+      if (!std::isfinite(Wide(v))) v = compute::FromDouble<T>(1);
+    }
+    const absl::StatusOr<std::vector<T>> product =
+        RunHessian(spec, batch, vector);
+    if (product.ok()) {
+      results_.Add(*product);
+    } else {
+      results_.Add(std::string(product.status().message()));
     }
   }
   template <typename T>
@@ -306,26 +321,37 @@ void DigestEdges() {
   group.Run(TestBatch<T>{2, 2, std::vector<T>(4), {0, 0}}, settings);
 }
 
-// Every loss but softmax cross-entropy, with targets that are no matter of
-// rounding.
+// Every loss, with targets that are no matter of rounding; their Hessians, too.
 template <typename T>
 void DigestOtherLosses() {
   Group group(TypeName<T>() + "/other_losses");
   const std::vector<compute::LossSpec> specs = {
+      compute::SoftmaxCrossEntropy(),
+      compute::SoftmaxCrossEntropy{
+          .label_smoothing = 0.1, .z_loss = 0.2, .logit_scale = 1.5},
+      compute::SoftmaxCrossEntropy{.logit_softcap = 20},
       compute::SigmoidCrossEntropy{.label_smoothing = 0.1},
       compute::SquaredError(),
       compute::Huber{.delta = 0.5},
+      compute::KlDivergence{},
+      compute::KlDivergence{.temperature = 3, .targets_are_logits = true},
       compute::NegativeLogLikelihood(),
       compute::SoftmaxFocal(),
       compute::SoftmaxFocal{.gamma = 0.5},
       compute::MulticlassHinge(),
-      compute::MulticlassHinge{.margin = 0.3, .power = 2}};
+      compute::MulticlassHinge{.margin = 0.3, .power = 2},
+      compute::SigmoidFocal(),
+      compute::SigmoidFocal{.gamma = 1, .alpha = 0.25},
+      compute::SigmoidFocal{.gamma = 0.5},
+      compute::SigmoidFocal{.gamma = 20, .alpha = 0.75}};
   int64_t seed = 6000;
   for (const compute::LossSpec& spec : specs) {
     const size_t index = spec.index();
     const bool has_targets =
         index == compute::LossSpec(compute::SigmoidCrossEntropy()).index() ||
+        index == compute::LossSpec(compute::SigmoidFocal()).index() ||
         index == compute::LossSpec(compute::SquaredError()).index() ||
+        index == compute::LossSpec(compute::KlDivergence()).index() ||
         index == compute::LossSpec(compute::Huber()).index();
     for (Distribution distribution : AllDistributions()) {
       for (int64_t classes : {1, 2, 7, 15, 16, 17, 33, 70, 1000}) {

@@ -121,10 +121,10 @@ TEST(WantedOutputsTest, RejectUnspecifiedAndUnknownOnes) {
               IsInvalid("outputs[0] = 8, want a known Output", "outputs[0]"));
 }
 
-TEST(LossQueryTest, SaysWhatIsWrongBeforeWhatIsMissing) {
+TEST(LossQueryTest, NamesALossOptionOutOfRange) {
   EXPECT_THAT(
       StatusOf(RequestWith("loss { kl_divergence { temperature: -1 } }")),
-      IsInvalid("loss.kl_divergence.temperature = -1, want a finite number > 0",
+      IsInvalid("loss.kl_divergence.temperature = -1, want [1e-06, 1e+06]",
                 "loss.kl_divergence.temperature"));
 }
 

@@ -100,6 +100,17 @@ class LossClassAxisTest : public testing::TestWithParam<Case> {
     return response.value_or(v1::ComputeLossResponse());
   }
 
+  v1::Tensor Product(const v1::ComputeLossRequest& base,
+                     const v1::Tensor& vector) {
+    v1::ComputeHessianVectorProductRequest request;
+    *request.mutable_base() = base;
+    *request.mutable_vector() = vector;
+    const auto response = service_.ComputeHessianVectorProduct(
+        request, [] { return absl::OkStatus(); });
+    EXPECT_TRUE(response.ok()) << response.status();
+    return response.ok() ? response->product() : v1::Tensor();
+  }
+
   compute::ThreadPool pool_{2};
   const LossService service_{Options(), pool_};
 };
@@ -118,6 +129,8 @@ TEST_P(LossClassAxisTest, GivesTheBitsOfTheLastAxis) {
       *last.mutable_labels() = WithAxisLast(request.labels(), axis);
     }
     const v1::ComputeLossResponse want = ComputeLoss(last);
+    const v1::Tensor vector = RandomTensor(type, shape, -1, 1);
+    const v1::Tensor want_product = Product(last, WithAxisLast(vector, axis));
     for (const int64_t name : {axis, axis - rank}) {
       request.set_class_axis(static_cast<int32_t>(name));
       v1::ComputeLossResponse got = ComputeLoss(request);
@@ -130,6 +143,10 @@ TEST_P(LossClassAxisTest, GivesTheBitsOfTheLastAxis) {
           WithAxisLast(got.log_probabilities(), axis);
       // Rows keep their order, so all else is the same as it is.
       EXPECT_TRUE(got.SerializeAsString() == want.SerializeAsString());
+      const v1::Tensor product = Product(request, vector);
+      EXPECT_EQ(ShapeOf(product), shape);
+      EXPECT_TRUE(WithAxisLast(product, axis).SerializeAsString() ==
+                  want_product.SerializeAsString());
     }
   }
 }

@@ -284,7 +284,7 @@ TEST_F(ServerOptionsTest, NameTheFieldThatIsOutOfRange) {
                 path + "logit_scale = 0, want [1e-06, 1e+06]",
                 path + "logit_scale");
   ExpectInvalid(Loss("logit_softcap: 1e7"),
-                path + "logit_softcap = 1e+07, want [1e-06, 1e+06]",
+                path + "logit_softcap = 10000000, want [1e-06, 1e+06]",
                 path + "logit_softcap");
   ExpectInvalid(
       Loss("class_weights { shape: 3 float_values { values: [1, 1, -2] } }"),

@@ -65,8 +65,9 @@ TEST(ServerTest, TellsWhatItIs) {
   EXPECT_EQ(info.memory_budget_bytes(), 77);
   EXPECT_THAT(info.losses(),
               ElementsAre("softmax_cross_entropy", "sigmoid_cross_entropy",
-                          "negative_log_likelihood", "softmax_focal",
-                          "multiclass_hinge", "squared_error", "huber"));
+                          "negative_log_likelihood", "kl_divergence",
+                          "softmax_focal", "sigmoid_focal", "multiclass_hinge",
+                          "squared_error", "huber"));
   EXPECT_THAT(info.data_types(),
               ElementsAre(v1::DATA_TYPE_FLOAT16, v1::DATA_TYPE_BFLOAT16,
                           v1::DATA_TYPE_FLOAT32, v1::DATA_TYPE_FLOAT64));

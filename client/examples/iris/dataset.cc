@@ -18,7 +18,7 @@ int64_t ClassIndex(const std::string& name, std::vector<std::string>* names) {
   return static_cast<int64_t>(names->size()) - 1;
 }
 
-void Standardize(int64_t feature, Dataset* dataset) {
+void StandardizeFeature(int64_t feature, Dataset* dataset) {
   const auto value = [&](int64_t row) -> double& {
     return dataset->values[row * dataset->features + feature];
   };
@@ -74,12 +74,18 @@ absl::StatusOr<Dataset> ReadDataset(const std::string& path) {
   return dataset;
 }
 
+void Standardize(Dataset* dataset) {
+  for (int64_t i = 0; i < dataset->features; ++i) {
+    StandardizeFeature(i, dataset);
+  }
+}
+
 // Gram-Schmidt over the columns: the inverse Cholesky factor, applied as it is
 // found.
 absl::Status Whiten(Dataset* dataset) {
   const int64_t features = dataset->features;
   for (int64_t i = 0; i < features; ++i) {
-    Standardize(i, dataset);
+    StandardizeFeature(i, dataset);
     for (int64_t j = 0; j < i; ++j) {
       double projection = 0.0;
       for (int64_t row = 0; row < dataset->rows; ++row) {
@@ -102,7 +108,7 @@ absl::Status Whiten(Dataset* dataset) {
           absl::StrCat(dataset->feature_names[i],
                        " follows linearly from the features before it"));
     }
-    Standardize(i, dataset);
+    StandardizeFeature(i, dataset);
   }
   return absl::OkStatus();
 }

@@ -25,7 +25,11 @@ struct Dataset {
 //   a line of another length; a file without flowers.
 absl::StatusOr<Dataset> ReadDataset(const std::string& path);
 
-// Moves and scales each feature to mean 0 and variance 1 and then removes the
+// Moves and scales each feature to mean 0 and variance 1; a constant one
+// becomes 0.
+void Standardize(Dataset* dataset);
+
+// Standardizes each feature and then removes the
 // correlations (by the inverse Cholesky factor of their matrix). With an
 // intercept in the model it is a change of its parameters and of nothing else:
 // every loss that was possible still is. It makes the optimizer's problem

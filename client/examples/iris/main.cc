@@ -36,8 +36,17 @@ int Fail(const absl::Status& status, int code) {
 
 int WritePlot(const std::string& path, const std::vector<double>& deviances,
               double final_deviance) {
+  Curve curve = {fmt::format("{:.4f}", final_deviance), {}, deviances};
+  for (size_t i = 1; i <= deviances.size(); ++i) {
+    curve.x.push_back(static_cast<double>(i));
+  }
   std::ofstream stream(path);
-  stream << TrainingCurveSvg(deviances, final_deviance);
+  stream << LogPlotSvg(
+      {"Softmax regression on 150 irises, losses and "
+       "gradients from lossd",
+       "iteration of L-BFGS",
+       "residual deviance (nats, log scale)",
+       {curve}});
   stream.close();
   if (!stream) {
     return Fail(absl::UnknownError(path + ": cannot be written"), kFailed);

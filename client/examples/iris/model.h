@@ -24,14 +24,9 @@ struct Fit {
   int calls = 0;
 };
 
-// Fits multinomial logistic regression by L-BFGS from parameters 0:
-//
-//   z_rk = b_k + sum_f w_kf x_rf,   b_0 = w_0f = 0   (the first class is the
-//   reference, as in R's nnet::multinom)
-//
-// The service gives the loss, L = sum_r -ln softmax(z_r)_(y_r), and its
-// gradient G in the logits. The rest is the model's own chain rule: dL/dw_kf =
-// sum_r G_rk x_rf and dL/db_k = sum_r G_rk. `report` is called once an
+// Fits multinomial logistic regression by L-BFGS from parameters 0. The service
+// gives the loss, L = sum_r -ln softmax(z_r)_(y_r), and its gradient in the
+// logits; the rest is LinearModel's chain rule. `report` is called once an
 // iteration. `seconds_per_call` is the deadline of each call. Errors: the
 // service's own; Internal: the optimizer's, in its words.
 absl::StatusOr<Fit> FitModel(

@@ -27,6 +27,24 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
+// Fills out but for the label with exps_i factor, the exponentials being those
+// that the fast pass left in the scratch; the factor is known to a relative
+// error.
+HWY_INLINE void WriteScaledRow(const RowTask& task, const FastRow& row,
+                               const RowScratch& scratch, ElementType type,
+                               double factor, double factor_error,
+                               DecideElement decide, std::byte* out) {
+  // Whether the least result is a normal float32, with a factor 4 to spare.
+  constexpr double kLog2E = 1.4426950408889634;
+  const auto exponent = static_cast<double>(
+      static_cast<int64_t>(std::bit_cast<uint64_t>(factor) >> 52 & 0x7ff) -
+      1023);
+  const double least = row.Above(task, row.smallest) * kLog2E + exponent;
+  const double error = row.exp_error + factor_error + 0x1p-52;
+  const ScaledExps elements(scratch.exps.data(), factor, error);
+  WriteScaledExps(task, type, elements, error, least > -124.0, decide, out);
+}
+
 // The results of one row by the fast way, each with the next way where it is
 // in doubt.
 template <typename T>
@@ -138,20 +156,11 @@ class FastResults {
     return task_.scale * task_.row_weight * task_.upstream / task_.denominator;
   }
 
-  // Fills out but for the label with exps_i factor, which is known to a
-  // relative error.
   HWY_INLINE void WriteScaled(ElementType type, double factor,
                               double factor_error, DecideElement decide,
                               std::byte* out) {
-    // Whether the least result is a normal float32, with a factor 4 to spare.
-    constexpr double kLog2E = 1.4426950408889634;
-    const auto exponent = static_cast<double>(
-        static_cast<int64_t>(std::bit_cast<uint64_t>(factor) >> 52 & 0x7ff) -
-        1023);
-    const double least = row_.Above(task_, row_.smallest) * kLog2E + exponent;
-    const double error = row_.exp_error + factor_error + 0x1p-52;
-    const ScaledExps elements(scratch_.exps.data(), factor, error);
-    WriteScaledExps(task_, type, elements, error, least > -124.0, decide, out);
+    WriteScaledRow(task_, row_, scratch_, type, factor, factor_error, decide,
+                   out);
   }
 
   HWY_INLINE void StoreLabel(Approx gradient) {

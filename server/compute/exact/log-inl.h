@@ -17,16 +17,19 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 
+// P below.
+inline constexpr double kLogCurve[] = {
+    0x1.5555555555558p-1, 0x1.9999999995273p-2, 0x1.2492492dfd86cp-2,
+    0x1.c71c62d5e53e0p-3, 0x1.7462b91b8df65p-3, 0x1.39fdcceb4bb45p-3,
+    0x1.2b5f68a50d903p-3};
+
 // ln(x + lost x) for finite x > 0, |lost| <= 2^-53. Not the C library's, whose
 // bits depend on the machine.
 // x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); with s = f / (2 + f),
 // ln(1 + f) = 2s + s^3 P(s^2) = f - f^2/2 + s (f^2/2 + s^2 P(s^2)).
 // Accuracy: relative error under 2^-51.
 HWY_INLINE double FastLog(double x, double lost) {
-  constexpr double kP[] = {0x1.5555555555558p-1, 0x1.9999999995273p-2,
-                           0x1.2492492dfd86cp-2, 0x1.c71c62d5e53e0p-3,
-                           0x1.7462b91b8df65p-3, 0x1.39fdcceb4bb45p-3,
-                           0x1.2b5f68a50d903p-3};
+  constexpr const double(&kP)[7] = kLogCurve;
   constexpr double kLn2 = 0x1.62e42fefa39efp-1;
   constexpr double kLn2Low = 0x1.abc9e3b39803fp-56;
   const auto bits = std::bit_cast<int64_t>(x);

@@ -32,8 +32,12 @@ struct RowScratch {
   std::vector<double> targets;  // q, as exps
   std::vector<double> target_pairs;
   std::vector<double> target_pairs_low;
-  std::vector<double> wide_logits;   // of a narrower type, widened
-  std::vector<double> capped[4];     // CappedLogits' arrays
+  std::vector<double> vector;            // that a Hessian is multiplied by
+  std::vector<double> capped_vector[2];  // and times the cap's slopes
+  std::vector<double> wide_logits;       // of a narrower type, widened
+  std::vector<double> capped[4];         // CappedLogits' arrays
+  std::vector<double> teacher_exps;      // of a second row of logits, as exps
+  std::vector<double> teacher_exps_low;
   std::vector<double> partial_sums;  // of a long row, kPartialSums per span
   bool low_logits = false;           // the last row had exponentials near 0
   SlowPaths slow_paths;

@@ -67,29 +67,51 @@ HWY_INLINE VecD Rounded(VecPair a) {
                         a.hi);
 }
 
-// u^2 / 3 + u^4 / 5 + ... for u^2 = `square` in [0, 1/9]: 18 terms.
-HWY_INLINE VecD AtanhSeries(VecD square) {
-  constexpr double kInverseOdd[] = {
-      1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9,  1.0 / 11, 1.0 / 13,
-      1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21, 1.0 / 23, 1.0 / 25,
-      1.0 / 27, 1.0 / 29, 1.0 / 31, 1.0 / 33, 1.0 / 35, 1.0 / 37};
-  return hn::Mul(square, Polynomial(square, kInverseOdd));
+// atanh(u) / u - 1 = u^2 / 3 + u^4 / 5 + ... for w = u^2 in [0, 1/9]: minimax,
+// by Estrin's scheme, whose chain is shorter than Horner's.
+// Accuracy: under 2^-56.9 of atanh(u) / u, without roundings.
+HWY_INLINE VecD AtanhSeries(VecD w) {
+  constexpr double kC[] = {0x1.5555555555555p-2, 0x1.999999999a3ddp-3,
+                           0x1.24924923d44c6p-3, 0x1.c71c727143318p-4,
+                           0x1.745cf0b0e03bdp-4, 0x1.3b18b294bebf9p-4,
+                           0x1.10ac75dc602b1p-4, 0x1.eb905e8575054p-5,
+                           0x1.687a6e7c95176p-5, 0x1.4b0a26c5f2aefp-4};
+  const Doubles d;
+  const auto linear = [&](int i) HWY_ATTR {
+    return FusedMulAdd(w, hn::Set(d, kC[i + 1]), hn::Set(d, kC[i]));
+  };
+  const VecD w2 = hn::Mul(w, w), w4 = hn::Mul(w2, w2);
+  const VecD low = FusedMulAdd(w2, linear(2), linear(0));
+  const VecD middle = FusedMulAdd(w2, linear(6), linear(4));
+  const VecD high = FusedMulAdd(w4, linear(8), middle);
+  return hn::Mul(w, FusedMulAdd(w4, high, low));
 }
 
 // ln(1 + e) for e in [0, 1]: 2 atanh(e / (2 + e)), whose argument is at most
 // 1/3.
-// Accuracy: relative error under 2^-51, in pairs 2^-56: the series in float64,
-// at most 1/27 of the whole.
-HWY_INLINE VecD Log1pOfUnit(VecD e) {
-  const VecD u = hn::Div(e, hn::Add(hn::Set(Doubles(), 2.0), e));
-  const VecD sum = FusedMulAdd(u, AtanhSeries(hn::Mul(u, u)), u);
-  return hn::Add(sum, sum);
-}
+// Accuracy: relative error under 2^-56: the series in float64, at most 1/27 of
+// the whole.
 HWY_INLINE VecPair Log1pOfUnit(VecPair e) {
   const VecPair u = Div(e, Add(PairOf(2.0), e));
   const VecD series = AtanhSeries(hn::Mul(u.hi, u.hi));
   const VecPair sum = FastTwoSum(u.hi, FusedMulAdd(u.hi, series, u.lo));
   return Scaled(sum, 2.0);
+}
+
+// ln(1 + e) and 1 / (1 + e) for e in [0, 1], by one division for both.
+// Accuracy: relative errors under 2^-50.
+struct Softplus {
+  VecD log;
+  VecD inverse;
+};
+HWY_INLINE Softplus SoftplusOfUnit(VecD e) {
+  const Doubles d;
+  const VecD one_e = hn::Add(hn::Set(d, 1.0), e);
+  const VecD two_e = hn::Add(hn::Set(d, 2.0), e);
+  const VecD both = hn::Div(hn::Set(d, 1.0), hn::Mul(one_e, two_e));
+  const VecD u = hn::Mul(e, hn::Mul(one_e, both));
+  const VecD half = FusedMulAdd(u, AtanhSeries(hn::Mul(u, u)), u);
+  return {hn::Add(half, half), hn::Mul(two_e, both)};
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

@@ -51,13 +51,14 @@ struct NarrowElement {
 // Term and slope of one logit.
 struct ScalarElement {
   double term;
-  double slope;
+  Pair slope;
 };
 
-// A row's elements in float64: as SumElements.
+// A tile's elements in float64, the classes from `begin` on: as SumElements.
 template <typename Formula>
-HWY_NOINLINE Pair SumNarrowElements(const Formula& formula, const double* z,
-                                    const double* t, int64_t size, Pair factor,
+HWY_NOINLINE Pair SumNarrowElements(const Formula& formula, int64_t begin,
+                                    const double* z, const double* t,
+                                    int64_t size, Pair factor,
                                     double* gradient) {
   const Doubles d;
   const VecD factors = hn::Set(d, factor.hi);
@@ -74,7 +75,7 @@ HWY_NOINLINE Pair SumNarrowElements(const Formula& formula, const double* z,
         counts = hn::And(counts, IsBelow(size - i, v));
       }
       const NarrowElement element = formula.NarrowAt(
-          hn::IfThenElseZero(counts, logits), hn::LoadU(d, t + at), at);
+          hn::IfThenElseZero(counts, logits), hn::LoadU(d, t + at), begin + at);
       const VecPair high =
           TwoSum(sums[v].hi, hn::IfThenElseZero(counts, element.term));
       sums[v] = {high.hi, hn::Add(sums[v].lo, high.lo)};
@@ -88,7 +89,7 @@ HWY_NOINLINE Pair SumNarrowElements(const Formula& formula, const double* z,
     if (HWY_LIKELY(certain) || gradient == nullptr) continue;
     for (int64_t j = 0; j < std::min(size - i, kChunk); ++j) {
       if (doubts[j] == 0.0) continue;
-      const Pair g = formula.Slope(z[i + j], t[i + j], i + j) * factor;
+      const Pair g = formula.Slope(z[i + j], t[i + j], begin + i + j) * factor;
       gradient[i + j] = g.hi + g.lo;
     }
   }
@@ -103,13 +104,13 @@ HWY_NOINLINE Pair SumElements(const Formula& formula, const double* z,
                               const double* t, int64_t size, Pair factor,
                               double* gradient) {
   const Doubles d;
-  // The factor takes the slopes' scale in two steps, so that neither is
-  // subnormal.
-  const bool is_small = std::abs(factor.hi) < 0x1p-400;
+  // The slopes' scale goes last, so that only the result is subnormal; a large
+  // factor takes it first, so that none is infinite on the way.
+  const bool is_large = std::abs(factor.hi) > 0x1p200;
   const double unscale = std::ldexp(1.0, -Formula::kSlopeScaleBits);
   const VecPair factors =
-      Broadcast(is_small ? factor : Scaled(factor, unscale));
-  const double first_scale = is_small ? unscale : 1.0;
+      Broadcast(is_large ? Scaled(factor, unscale) : factor);
+  const VecD last_scale = hn::Set(d, is_large ? 1.0 : unscale);
   VecPair sums[kVectors];
   for (auto& sum : sums) sum = PairOf(0.0);
   for (int64_t i = 0; i < size; i += kChunk) {
@@ -127,7 +128,7 @@ HWY_NOINLINE Pair SumElements(const Formula& formula, const double* z,
       sums[v] =
           FastTwoSum(high.hi, hn::Add(high.lo, hn::Add(sums[v].lo, term.lo)));
       if (gradient == nullptr) continue;
-      hn::StoreU(Rounded(Mul(Scaled(element.slope, first_scale), factors)), d,
+      hn::StoreU(hn::Mul(Rounded(Mul(element.slope, factors)), last_scale), d,
                  gradient + at);
       const auto doubt = hn::And(counts, element.doubt);
       certain &= hn::AllFalse(d, doubt);
@@ -144,54 +145,108 @@ HWY_NOINLINE Pair SumElements(const Formula& formula, const double* z,
   return SumOfLanes(sums);
 }
 
-// Adds the terms of logits of -inf, and sets their gradients.
+// Adds the terms of logits of -inf, and sets their gradients; of the classes
+// from `begin` on.
 template <typename Formula>
-HWY_NOINLINE Pair AddInfinite(const Formula& formula, const double* z,
-                              const double* t, int64_t size, Pair factor,
-                              Pair sum, double* gradient) {
+HWY_NOINLINE Pair AddInfinite(const Formula& formula, int64_t begin,
+                              const double* z, const double* t, int64_t size,
+                              Pair factor, Pair sum, double* gradient) {
   for (int64_t i = 0; i < size; ++i) {
     if (!std::isinf(z[i])) continue;
-    const ScalarElement element = formula.AtMinusInfinity(t[i], i);
+    const ScalarElement element = formula.AtMinusInfinity(t[i], begin + i);
     if (element.term != 0.0) sum = {element.term, 0.0};
-    if (gradient != nullptr) gradient[i] = element.slope * factor.hi;
+    if (gradient == nullptr) continue;
+    // An infinite slope's product has no lower part.
+    const Pair g = std::isinf(element.slope.hi)
+                       ? Pair{element.slope.hi * factor.hi, 0.0}
+                       : element.slope * factor;
+    gradient[i] = g.hi + g.lo;
   }
   return sum;
 }
 
-// One row: its outputs, and what it adds to `sums`.
-template <typename Loss, typename Formula>
-HWY_NOINLINE void ComputeElementwiseRow(const LossJob<Loss>& job,
-                                        const LossRules& rules,
-                                        const Formula& formula, int64_t row,
-                                        RowScratch& scratch, RowSums& sums) {
-  const auto& targets = std::get<FloatTargets>(job.batch->labels);
-  const int64_t classes = job.batch->classes;
+// A row's targets.
+struct RowOfTargets {
+  ElementType type;
+  const std::byte* values;  // [classes] of `type`
+  double min;               // their range
+  double max;
+
+  // Widens `size` of them from `begin` on, and zeros after them; whether they
+  // are in range.
+  bool Widen(int64_t begin, int64_t size, double* to) const {
+    const RowRange range =
+        WidenRow(type, values + begin * ElementBytes(type), size, max, to);
+    std::fill_n(to + size, kChunk, 0.0);
+    return range.in_range && range.min >= min;
+  }
+};
+
+// One row where no result is float64, a tile at a time: what float64 loses is
+// far below their last places. False: a target is out of range.
+template <typename Formula>
+HWY_NOINLINE bool ComputeNarrowRow(const Formula& formula,
+                                   const RowOutputs& outputs,
+                                   const RowOfTargets& targets,
+                                   RowScratch& scratch, RowSums& sums) {
+  const Pair count = {static_cast<double>(outputs.classes()), 0.0};
+  const Pair factor = outputs.factor() / count;
+  double* const t = RowScratch::Room(scratch.targets, kTile + kChunk);
+  bool has_targets = true;
+  Pair sum;
+  const RowRange range = ForEachTile(
+      outputs, scratch,
+      [&](int64_t begin, int64_t size, const RowRange& tile, const double* z,
+          double* gradient) {
+        has_targets &= targets.Widen(begin, size, t);
+        Pair part =
+            SumNarrowElements(formula, begin, z, t, size, factor, gradient);
+        if (tile.has_infinite()) {
+          part =
+              AddInfinite(formula, begin, z, t, size, factor, part, gradient);
+        }
+        // An infinite loss stays one: what a sum lost of it would be NaN.
+        const bool is_infinite = std::isinf(sum.hi) || std::isinf(part.hi);
+        sum = is_infinite ? Pair{std::max(sum.hi, part.hi), 0.0} : sum + part;
+      });
+  if (!range.in_range) {
+    // Tiles that were not computed may have bad targets.
+    for (int64_t i = 0; i < outputs.classes(); i += kTile) {
+      has_targets &=
+          targets.Widen(i, std::min(kTile, outputs.classes() - i), t);
+    }
+    if (has_targets) outputs.FinishUndefined(sums);
+    return has_targets;
+  }
+  if (has_targets) outputs.Finish(std::isinf(sum.hi) ? sum : sum / count, sums);
+  return has_targets;
+}
+
+// The same for any row, in pairs.
+template <typename Formula>
+HWY_NOINLINE bool ComputeWideRow(const Formula& formula,
+                                 const RowOutputs& outputs,
+                                 const RowOfTargets& targets,
+                                 RowScratch& scratch, RowSums& sums) {
+  const int64_t classes = outputs.classes();
   double* const t = RowScratch::Room(scratch.targets, classes + kChunk);
-  const RowRange range =
-      WidenRow(targets.type, job.targets->Row(row, scratch.gathered_targets),
-               classes, rules.max_target, t);
-  if (!range.in_range || range.min < rules.min_target) {
-    if (sums.first_bad_target_row < 0) sums.first_bad_target_row = row;
-    return;
+  if (!targets.Widen(0, classes, t)) return false;
+  WideRow row(outputs, scratch);
+  if (!row.in_range()) {
+    outputs.FinishUndefined(sums);
+    return true;
   }
-  std::fill_n(t + classes, kChunk, 0.0);
-  WideRow wide(job, row, scratch);
-  if (!wide.in_range()) return wide.FinishUndefined(sums);
   const Pair count = {static_cast<double>(classes), 0.0};
-  const Pair factor = wide.factor() / count;
-  // What float64 loses is far below a narrower type's last place.
-  const bool is_narrow = job.batch->logits_type != ElementType::kFloat64 &&
-                         job.outputs->gradient_type.value_or(
-                             job.batch->logits_type) != ElementType::kFloat64;
-  Pair sum = is_narrow ? SumNarrowElements(formula, wide.logits(), t, classes,
-                                           factor, wide.gradient())
-                       : SumElements(formula, wide.logits(), t, classes, factor,
-                                     wide.gradient());
-  if (wide.has_infinite()) {
-    sum = AddInfinite(formula, wide.logits(), t, classes, factor, sum,
-                      wide.gradient());
+  const Pair factor = row.factor() / count;
+  Pair sum =
+      SumElements(formula, row.logits(), t, classes, factor, row.gradient());
+  if (row.has_infinite()) {
+    sum = AddInfinite(formula, 0, row.logits(), t, classes, factor, sum,
+                      row.gradient());
   }
-  wide.Finish(std::isinf(sum.hi) ? sum : sum / count, sums);
+  row.WriteGradient();
+  outputs.Finish(std::isinf(sum.hi) ? sum : sum / count, sums);
+  return true;
 }
 
 // Rows [first, last) by `formula`.
@@ -200,9 +255,20 @@ RowSums ComputeElementwiseRows(const LossJob<Loss>& job, const Formula& formula,
                                int64_t first, int64_t last) {
   const LossRules rules = RulesOf(*job.loss);
   RowScratch& scratch = RowScratch::OfThisThread();
+  const ElementType type = std::get<FloatTargets>(job.batch->labels).type;
   RowSums sums;
   for (int64_t row = first; row < last; ++row) {
-    ComputeElementwiseRow(job, rules, formula, row, scratch, sums);
+    const RowOutputs outputs(job, row, scratch);
+    const RowOfTargets targets = {
+        type, job.targets->Row(row, scratch.gathered_targets), rules.min_target,
+        rules.max_target};
+    const bool has_targets =
+        outputs.is_narrow()
+            ? ComputeNarrowRow(formula, outputs, targets, scratch, sums)
+            : ComputeWideRow(formula, outputs, targets, scratch, sums);
+    if (!has_targets && sums.first_bad_target_row < 0) {
+      sums.first_bad_target_row = row;
+    }
   }
   return sums;
 }

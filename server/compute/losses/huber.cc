@@ -57,7 +57,7 @@ class HuberFormula {
     return {std::copysign(delta_, difference.hi), 0.0};
   }
   ScalarElement AtMinusInfinity(double, int64_t) const {
-    return {std::numeric_limits<double>::infinity(), -delta_};
+    return {std::numeric_limits<double>::infinity(), {-delta_, 0.0}};
   }
 
  private:

@@ -24,6 +24,14 @@ absl::Status CheckOptions(const Huber& loss, const Batch& batch);
 // Threads: may run at once for disjoint runs of rows.
 RowSums ComputeRows(const LossJob<Huber>& job, int64_t first, int64_t last);
 
+// Multiplies the Hessians of rows [first, last) by their vectors:
+// huber_hessian.cc.
+//
+//   H_ii = [|z_i - t_i| <= delta] / C; where it is delta, the left derivative
+//
+// The rest as for ComputeRows; accuracy as hessian.h says.
+RowSums MultiplyRows(const HessianJob<Huber>& job, int64_t first, int64_t last);
+
 }  // namespace lossd::compute
 
 #endif  // LOSSD_SERVER_COMPUTE_LOSSES_HUBER_H_

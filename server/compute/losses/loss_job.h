@@ -26,6 +26,13 @@ struct LossJob {
   ThreadPool* pool = nullptr;  // whose threads share the rows, and long rows
 };
 
+// The same for the rows' Hessians times a vector.
+template <typename Loss>
+struct HessianJob {
+  LossJob<Loss> rows;  // the product is their gradient, of the logits' type
+  const RowSource* vector = nullptr;  // of the logits' type
+};
+
 // What a run of rows adds up to.
 struct RowSums {
   ExactSum loss;  // in nats, where the loss is in nats

@@ -8,6 +8,7 @@
 #include "hwy/foreach_target.h"  // includes this file once per target
 #include "hwy/highway.h"
 #include "server/compute/batch_checks.h"
+#include "server/compute/exact/fast_sums-inl.h"
 #include "server/compute/exact/slow_sums-inl.h"
 #include "server/compute/exact/vector_pair-inl.h"
 #include "server/compute/losses/wide_row-inl.h"
@@ -62,6 +63,83 @@ HWY_NOINLINE HingeSums SumHinges(const MulticlassHinge& loss, const double* z,
   return {SumOfLanes(terms), SumOfLanes(slopes)};
 }
 
+// The same of a tile of a narrow row in float64, the row's label being
+// `label_logit` and class `label` of the tile, or none.
+template <int kPower>
+HWY_NOINLINE HingeSums SumNarrowHinges(const double* z, int64_t size,
+                                       int64_t label, double label_logit,
+                                       double margin, double factor,
+                                       double* gradient) {
+  const Doubles d;
+  const VecD zero = hn::Zero(d);
+  const VecD minus_label = hn::Set(d, -label_logit);
+  const VecD margins = hn::Set(d, margin);
+  const VecD slope_factor = hn::Set(d, kPower * factor);
+  VecD terms[kVectors], slopes[kVectors];
+  for (auto& sum : terms) sum = zero;
+  for (auto& sum : slopes) sum = zero;
+  for (int64_t i = 0; i < size; i += kChunk) {
+    const bool special = size - i < kChunk || Holds(i, kChunk, label);
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const VecD logits = hn::LoadU(d, z + i + v * kLanes);
+      const VecD distance = hn::Add(logits, minus_label);
+      VecD hinge = hn::Add(distance, margins);
+      // Where the margin cancels what the distance was rounded by counts.
+      const auto doubt = hn::Lt(
+          hn::Abs(hinge), hn::Mul(hn::Abs(distance), hn::Set(d, 0x1p-20)));
+      if (HWY_UNLIKELY(!hn::AllFalse(d, doubt))) {
+        // -inf is in no doubt, and would be NaN here.
+        const VecPair exact =
+            Add(TwoSum(logits, minus_label), VecPair{margins, zero});
+        hinge = hn::IfThenElse(doubt, Rounded(exact), hinge);
+      }
+      auto open = hn::Gt(hinge, zero);
+      if (HWY_UNLIKELY(special)) {
+        open = hn::And(open, hn::And(IsBelow(size - i, v), IsNot(label, i, v)));
+      }
+      const VecD h = hn::IfThenElseZero(open, hinge);
+      const VecD slope =
+          kPower == 2 ? h : hn::IfThenElseZero(open, hn::Set(d, 1.0));
+      terms[v] =
+          kPower == 2 ? FusedMulAdd(h, h, terms[v]) : hn::Add(terms[v], h);
+      slopes[v] = hn::Add(slopes[v], slope);
+      if (gradient != nullptr) {
+        hn::StoreU(hn::Mul(slope, slope_factor), d, gradient + i + v * kLanes);
+      }
+    }
+  }
+  return {{SumByHalving(terms), 0.0}, {kPower * SumByHalving(slopes), 0.0}};
+}
+
+// A narrow row, a tile at a time; false for rows that are special.
+HWY_NOINLINE bool ComputeNarrowRow(const MulticlassHinge& loss,
+                                   const RowOutputs& row, int64_t label,
+                                   RowScratch& scratch, RowSums& sums) {
+  const double z = row.Logit(label);
+  if (row.classes() == 1 || std::isinf(z)) return false;
+  const Pair others = {static_cast<double>(row.classes() - 1), 0.0};
+  const double factor = (row.factor() / others).hi;
+  HingeSums total;
+  const RowRange range = ForEachTile(
+      row, scratch,
+      [&](int64_t begin, int64_t size, const RowRange&, const double* logits,
+          double* gradient) {
+        const auto sum =
+            loss.power == 2 ? SumNarrowHinges<2> : SumNarrowHinges<1>;
+        const HingeSums part =
+            sum(logits, size, label - begin, z, loss.margin, factor, gradient);
+        total = {total.terms + part.terms, total.slopes + part.slopes};
+      });
+  if (!range.in_range) return false;
+  if (std::byte* gradient = row.gradient(); gradient != nullptr) {
+    // Nothing open is +0.
+    StoreElement(row.gradient_type(), 0.0 - total.slopes.hi * factor, gradient,
+                 label);
+  }
+  row.Finish(total.terms / others, label, range.max, sums);
+  return true;
+}
+
 // The row of an impossible label: every possible class is infinitely far above.
 Pair ImpossibleLabel(const MulticlassHinge& loss, const double* z, int64_t size,
                      int64_t label, Pair factor, double* gradient) {
@@ -84,7 +162,11 @@ RowSums MulticlassHingeRows(const LossJob<MulticlassHinge>& job, int64_t first,
                             int64_t last) {
   const MulticlassHinge& loss = *job.loss;
   const int64_t classes = job.batch->classes;
-  return ComputeIndexedRows(job, first, last, [&](WideRow& row, int64_t label) {
+  const auto compute_narrow = [&](const RowOutputs& row, int64_t label,
+                                  RowScratch& scratch, RowSums& sums) {
+    return ComputeNarrowRow(loss, row, label, scratch, sums);
+  };
+  const auto compute = [&](WideRow& row, int64_t label) {
     double* const gradient = row.gradient();
     if (classes == 1) {
       if (gradient != nullptr) gradient[0] = 0.0;
@@ -104,7 +186,8 @@ RowSums MulticlassHingeRows(const LossJob<MulticlassHinge>& job, int64_t first,
       gradient[label] = 0.0 - (std::isinf(g.hi) ? g.hi : g.hi + g.lo);
     }
     return std::isinf(sums.terms.hi) ? sums.terms : sums.terms / others;
-  });
+  };
+  return ComputeIndexedRows(job, first, last, compute, compute_narrow);
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

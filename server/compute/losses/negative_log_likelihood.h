@@ -25,6 +25,15 @@ absl::Status CheckOptions(const NegativeLogLikelihood& loss,
 RowSums ComputeRows(const LossJob<NegativeLogLikelihood>& job, int64_t first,
                     int64_t last);
 
+// Multiplies the Hessians of rows [first, last) by their vectors:
+// negative_log_likelihood_hessian.cc.
+//
+//   H = 0
+//
+// The rest as for ComputeRows; accuracy as hessian.h says.
+RowSums MultiplyRows(const HessianJob<NegativeLogLikelihood>& job,
+                     int64_t first, int64_t last);
+
 }  // namespace lossd::compute
 
 #endif  // LOSSD_SERVER_COMPUTE_LOSSES_NEGATIVE_LOG_LIKELIHOOD_H_

@@ -71,9 +71,10 @@ class SigmoidCrossEntropyFormula {
     const VecD size = hn::Abs(z);
     const VecD e = FastExp(hn::Neg(size));
     const VecD difference = hn::Sub(a, hn::Mul(b, e));
-    const VecD slope = hn::Div(difference, hn::Add(one, e));
+    const Softplus softplus = SoftplusOfUnit(e);
+    const VecD slope = hn::Mul(difference, softplus.inverse);
     const VecD term =
-        FusedMulAdd(hn::Add(a, b), Log1pOfUnit(e), hn::Mul(a, size));
+        FusedMulAdd(hn::Add(a, b), softplus.log, hn::Mul(a, size));
     // The parts' error is 2^-45 of theirs at most.
     const auto doubt =
         hn::Lt(hn::Abs(difference), hn::Mul(a, hn::Set(d, 0x1p-17)));
@@ -103,8 +104,9 @@ class SigmoidCrossEntropyFormula {
 
   ScalarElement AtMinusInfinity(double t, int64_t i) const {
     const double weight = weights_ == nullptr ? 1.0 : weights_[i];
-    const double positive = weight * (kept_.hi * t + half_);
-    if (positive == 0.0) return {0.0, 0.0};
+    const Pair positive =
+        Pair{weight, 0.0} * (kept_ * Pair{t, 0.0} + Pair{half_, 0.0});
+    if (positive.hi == 0.0) return {0.0, {}};
     return {std::numeric_limits<double>::infinity(), -positive};
   }
 

@@ -26,6 +26,15 @@ absl::Status CheckOptions(const SigmoidCrossEntropy& loss, const Batch& batch);
 RowSums ComputeRows(const LossJob<SigmoidCrossEntropy>& job, int64_t first,
                     int64_t last);
 
+// Multiplies the Hessians of rows [first, last) by their vectors:
+// sigmoid_cross_entropy_hessian.cc.
+//
+//   H_ii = (P_i + N_i) sigma(z_i) sigma(-z_i) / C
+//
+// The rest as for ComputeRows; accuracy as hessian.h says.
+RowSums MultiplyRows(const HessianJob<SigmoidCrossEntropy>& job, int64_t first,
+                     int64_t last);
+
 }  // namespace lossd::compute
 
 #endif  // LOSSD_SERVER_COMPUTE_LOSSES_SIGMOID_CROSS_ENTROPY_H_

@@ -28,6 +28,16 @@ RowSums ComputeRows(const LossJob<SoftmaxCrossEntropy>& job, int64_t first,
 // The instruction set that all kernels run on.
 std::string_view SoftmaxCrossEntropyKernel();
 
+// Multiplies the Hessians of rows [first, last) by their vectors:
+// softmax_cross_entropy_hessian.cc.
+//
+//   H = scale^2 (T (diag(p) - p p^T) + 2 z_loss p p^T),  T = sum q + 2 z_loss
+//   lse
+//
+// The rest as for ComputeRows; accuracy as hessian.h says.
+RowSums MultiplyRows(const HessianJob<SoftmaxCrossEntropy>& job, int64_t first,
+                     int64_t last);
+
 }  // namespace lossd::compute
 
 #endif  // LOSSD_SERVER_COMPUTE_LOSSES_SOFTMAX_CROSS_ENTROPY_H_

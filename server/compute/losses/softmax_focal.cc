@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "server/compute/losses/softmax_focal.cc"
 #include "hwy/foreach_target.h"  // includes this file once per target
 #include "hwy/highway.h"
 #include "server/compute/batch_checks.h"
+#include "server/compute/exact/fast_results-inl.h"
+#include "server/compute/exact/fast_row-inl.h"
 #include "server/compute/exact/log-inl.h"
+#include "server/compute/exact/power-inl.h"
 #include "server/compute/exact/slow_sums-inl.h"
 #include "server/compute/exact/vector_pair-inl.h"
 #include "server/compute/losses/wide_row-inl.h"
@@ -17,23 +21,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
 namespace {
-
-constexpr Pair kLn2 = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
-
-// ln(1 + x / y) for x, y > 0, also where the quotient is beyond float64.
-Pair LogOfOnePlusRatio(Pair x, Pair y) {
-  if (x.hi * 0x1p-450 < y.hi * 0x1p450) return ExactLog1p(x / y);
-  constexpr double kShift = 800.0;
-  const Pair ratio = Scaled(x, 0x1p-400) / Scaled(y, 0x1p400);
-  return ExactLog1p(ratio) + Pair{kShift, 0.0} * kLn2;
-}
-
-// exp(x) for x <= 0, also where it is subnormal.
-Pair PowerOf(Pair x) {
-  if (x.hi > -700.0) return ExactExp(x);
-  if (!(x.hi > -1000.0)) return {};
-  return Scaled(ExactExp(x + Pair{512.0, 0.0} * kLn2), 0x1p-512);
-}
 
 // Of one row, without its class weight.
 struct Focal {
@@ -79,6 +66,61 @@ HWY_NOINLINE void ScaleExps(const double* exps, const double* exps_low,
   }
 }
 
+// FocalOf in float64, from the fast sums, where its bounds stay below 2^-41;
+// what is narrower than float64 does not see more.
+HWY_INLINE std::optional<Focal> NarrowFocalOf(double gamma,
+                                              const FastRow& row) {
+  // Exponentials far from underflow, whose relative errors stand.
+  if (!(row.others > 0x1p-900) || !(row.label > 0x1p-900)) return std::nullopt;
+  const double log = FastLog1p(row.others / row.label);       // -ln p_y
+  const double log_rest = FastLog1p(row.label / row.others);  // -ln (1 - p_y)
+  // A logarithm's relative error is no more than its argument's and its own.
+  const double error =
+      row.others_error + row.label_error + row.sum_error + 0x1p-48;
+  const double exponent = gamma * log_rest;
+  if (!(exponent < 600.0) || !(error * (exponent + 1.0) < 0x1p-42)) {
+    return std::nullopt;
+  }
+  const double power = hn::GetLane(FastExp(hn::Set(Doubles(), -exponent)));
+  const double sum = row.sum();
+  const double ratio = log * sum / row.others;
+  const double factor = power * (1.0 + gamma * (row.label / sum * ratio));
+  return Focal{{power * log, 0.0}, {factor, 0.0}};
+}
+
+// One row of a narrow type by softmax cross-entropy's fast way, whose gradient
+// this is but for a factor; false where that is not exact enough.
+template <typename T>
+bool ComputeNarrowRow(const SoftmaxFocal& loss, const RowOutputs& outputs,
+                      int64_t label, RowScratch& scratch, RowSums& sums) {
+  RowTask task;
+  task.type = outputs.type();
+  task.logits = outputs.logits();
+  task.classes = outputs.classes();
+  task.label = label;
+  task.gradient_type = outputs.gradient_type();
+  task.gradient = outputs.gradient();
+  FastRow row;
+  RowScratch::Room(scratch.exps, task.classes + kChunk);
+  if (!RunFast<T>(task, scratch, row)) return false;
+  const std::optional<Focal> focal = NarrowFocalOf(loss.gamma, row);
+  if (!focal) return false;
+  const double weight =
+      loss.class_weights.empty() ? 1.0 : loss.class_weights[label];
+  if (task.gradient != nullptr) {
+    const double factor =
+        outputs.factor().hi * weight * focal->factor.hi / row.sum();
+    // All but the bound, which is for another rounding.
+    const auto decide = [&](int64_t i) { return scratch.exps[i] * factor; };
+    WriteScaledRow(task, row, scratch, task.gradient_type, factor, 0x1p-42,
+                   decide, task.gradient);
+    StoreElement(task.gradient_type, (0.0 - row.others) * factor, task.gradient,
+                 label);
+  }
+  outputs.Finish(Pair{weight, 0.0} * focal->loss, label, row.largest, sums);
+  return true;
+}
+
 }  // namespace
 
 RowSums SoftmaxFocalRows(const LossJob<SoftmaxFocal>& job, int64_t first,
@@ -89,7 +131,21 @@ RowSums SoftmaxFocalRows(const LossJob<SoftmaxFocal>& job, int64_t first,
   double* const exps = RowScratch::Room(scratch.target_pairs, classes + kChunk);
   double* const exps_low =
       RowScratch::Room(scratch.target_pairs_low, classes + kChunk);
-  return ComputeIndexedRows(job, first, last, [&](WideRow& row, int64_t label) {
+  const auto compute_narrow = [&](const RowOutputs& outputs, int64_t label,
+                                  RowScratch& own, RowSums& sums) {
+    switch (outputs.type()) {
+      case ElementType::kFloat32:
+        return ComputeNarrowRow<float>(loss, outputs, label, own, sums);
+      case ElementType::kFloat16:
+        return ComputeNarrowRow<Float16>(loss, outputs, label, own, sums);
+      case ElementType::kBFloat16:
+        return ComputeNarrowRow<BFloat16>(loss, outputs, label, own, sums);
+      case ElementType::kFloat64:
+        break;
+    }
+    return false;
+  };
+  const auto compute = [&](WideRow& row, int64_t label) {
     const double z = row.logits()[label];
     CarefulSums sums = SumCarefully<true>(row.logits(), classes, label,
                                           row.max(), 1.0, exps, exps_low);
@@ -110,7 +166,8 @@ RowSums SoftmaxFocalRows(const LossJob<SoftmaxFocal>& job, int64_t first,
     // 0 times an infinite distance is 0.
     if (weight.hi == 0.0) return Pair();
     return std::isinf(focal.loss.hi) ? focal.loss : focal.loss * weight;
-  });
+  };
+  return ComputeIndexedRows(job, first, last, compute, compute_narrow);
 }
 
 }  // namespace lossd::compute::HWY_NAMESPACE

@@ -26,6 +26,16 @@ absl::Status CheckOptions(const SoftmaxFocal& loss, const Batch& batch);
 RowSums ComputeRows(const LossJob<SoftmaxFocal>& job, int64_t first,
                     int64_t last);
 
+// Multiplies the Hessians of rows [first, last) by their vectors:
+// softmax_focal_hessian.cc.
+//
+//   H = w_y (a (diag(p) - p p^T) + b (p - e_y) (p - e_y)^T),
+//   b = gamma p_y m^(gamma-1) (2 + ln p_y - (gamma - 1) p_y ln p_y / m)
+//
+// The rest as for ComputeRows; accuracy as hessian.h says.
+RowSums MultiplyRows(const HessianJob<SoftmaxFocal>& job, int64_t first,
+                     int64_t last);
+
 }  // namespace lossd::compute
 
 #endif  // LOSSD_SERVER_COMPUTE_LOSSES_SOFTMAX_FOCAL_H_

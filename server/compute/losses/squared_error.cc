@@ -33,7 +33,7 @@ struct SquaredErrorFormula {
   }
   ScalarElement AtMinusInfinity(double, int64_t) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    return {kInfinity, -kInfinity};
+    return {kInfinity, {-kInfinity, 0.0}};
   }
 };
 

@@ -23,6 +23,15 @@ absl::Status CheckOptions(const SquaredError& loss, const Batch& batch);
 RowSums ComputeRows(const LossJob<SquaredError>& job, int64_t first,
                     int64_t last);
 
+// Multiplies the Hessians of rows [first, last) by their vectors:
+// squared_error_hessian.cc.
+//
+//   H_ii = 2 / C
+//
+// The rest as for ComputeRows; accuracy as hessian.h says.
+RowSums MultiplyRows(const HessianJob<SquaredError>& job, int64_t first,
+                     int64_t last);
+
 }  // namespace lossd::compute
 
 #endif  // LOSSD_SERVER_COMPUTE_LOSSES_SQUARED_ERROR_H_

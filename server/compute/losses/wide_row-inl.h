@@ -21,6 +21,7 @@
 #include "server/compute/exact/row_scratch.h"
 #include "server/compute/exact/search-inl.h"
 #include "server/compute/losses/loss_job.h"
+#include "server/compute/losses/row_outputs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lossd::compute::HWY_NAMESPACE {
@@ -29,8 +30,11 @@ namespace lossd::compute::HWY_NAMESPACE {
 struct RowRange {
   double max;
   double min;
-  bool
-      in_range;  // neither NaN nor above `most`; then `max` and `min` are right
+  // Neither NaN nor above `most`; then `max` and `min` are right.
+  bool in_range;
+
+  // -inf is among it, or what is not in range.
+  bool has_infinite() const { return !(min > -HUGE_VAL); }
 };
 
 // Fills to[0 .. size) with the elements of `from`, exactly, and looks at them.
@@ -85,149 +89,128 @@ inline HWY_NOINLINE void NarrowRow(ElementType type, const double* from,
   for (; i < size; ++i) StoreElement(type, from[i], to, i);
 }
 
-// One row of a job, with room for its gradient in float64.
+// The classes of a row that are worked on together: in float64 their logits,
+// targets and gradient stay in the first cache. A whole number of chunks.
+inline constexpr int64_t kTile = 1024;
+
+// Calls compute(begin, size, range, logits, gradient) for each tile of the row,
+// with its logits in float64, zeros up to a whole chunk, and room for as much
+// of its gradient, which is then rounded and written; null where none is
+// wanted. Returns what the row holds; ends with the first tile out of range,
+// which is not computed.
+template <typename Compute>
+HWY_INLINE RowRange ForEachTile(const RowOutputs& row, RowScratch& scratch,
+                                const Compute& compute) {
+  const ElementType type = row.type(), gradient_type = row.gradient_type();
+  std::byte* const out = row.gradient();
+  double* const logits = RowScratch::Room(scratch.exps, kTile + kChunk);
+  double* const gradient =
+      out == nullptr ? nullptr
+                     : RowScratch::Room(scratch.exps_low, kTile + kChunk);
+  RowRange row_range = {-HUGE_VAL, HUGE_VAL, true};
+  for (int64_t begin = 0; begin < row.classes(); begin += kTile) {
+    const int64_t size = std::min(kTile, row.classes() - begin);
+    const RowRange range =
+        WidenRow(type, row.logits() + begin * ElementBytes(type), size,
+                 std::numeric_limits<double>::max(), logits);
+    row_range.max = std::max(row_range.max, range.max);
+    row_range.min = std::min(row_range.min, range.min);
+    row_range.in_range = range.in_range;
+    if (!range.in_range) break;
+    std::fill_n(logits + size, kChunk, 0.0);
+    compute(begin, size, range, logits, gradient);
+    if (out != nullptr) {
+      NarrowRow(gradient_type, gradient, size,
+                out + begin * ElementBytes(gradient_type));
+    }
+  }
+  return row_range;
+}
+
+// One row of a job, its logits and room for its gradient in float64.
 class WideRow {
  public:
-  template <typename Loss>
-  WideRow(const LossJob<Loss>& job, int64_t row, RowScratch& scratch)
-      : batch_(*job.batch),
-        out_(*job.outputs),
-        row_(row),
-        classes_(batch_.classes),
+  WideRow(const RowOutputs& outputs, RowScratch& scratch)
+      : outputs_(outputs),
+        classes_(outputs.classes()),
         logits_(RowScratch::Room(scratch.exps, classes_ + kChunk)),
-        gradient_(RowScratch::Room(scratch.exps_low, classes_ + kChunk)) {
-    range_ =
-        WidenRow(batch_.logits_type, job.logits->Row(row, scratch.gathered),
-                 classes_, std::numeric_limits<double>::max(), logits_);
+        gradient_(RowScratch::Room(scratch.exps_low, classes_ + kChunk)),
+        range_(WidenRow(outputs.type(), outputs.logits(), classes_,
+                        std::numeric_limits<double>::max(), logits_)) {
     std::fill_n(logits_ + classes_, kChunk, 0.0);
-    weight_ = RowWeight(batch_, row);
-    const double upstream = Upstream(batch_, row);
-    has_gradient_ = weight_ != 0.0 && upstream != 0.0 && job.divisor != 0.0;
-    if (has_gradient_) {
-      factor_ =
-          Pair{weight_, 0.0} * Pair{upstream, 0.0} / Pair{job.divisor, 0.0};
-    }
   }
 
   // Neither NaN nor +inf is among the logits.
   bool in_range() const { return range_.in_range; }
   double max() const { return range_.max; }
+  const RowRange& range() const { return range_; }
   // -inf is, or what is not in range.
-  bool has_infinite() const { return !(range_.min > -HUGE_VAL); }
+  bool has_infinite() const { return range_.has_infinite(); }
   // [classes] and a chunk of zeros.
   const double* logits() const { return logits_; }
   // [classes] and a chunk of room; null where no gradient is wanted, or it is
   // 0.
   double* gradient() {
-    return out_.gradient.empty() || !has_gradient_ ? nullptr : gradient_;
+    return outputs_.gradient() == nullptr ? nullptr : gradient_;
   }
   // row_weight upstream / divisor; 0 where that makes no gradient.
-  Pair factor() const { return factor_; }
+  Pair factor() const { return outputs_.factor(); }
 
-  // Writes the results, the row's loss being `loss` before its weight, and
-  // returns the prediction.
-  HWY_NOINLINE void Finish(Pair loss, RowSums& sums) {
-    if (std::byte* out = GradientOut(); out != nullptr) {
-      if (!has_gradient_) std::fill_n(gradient_, classes_, 0.0);
-      NarrowRow(gradient_type(), gradient_, classes_, out);
+  // Writes the gradient, rounded.
+  void WriteGradient() const {
+    if (std::byte* out = outputs_.gradient(); out != nullptr) {
+      NarrowRow(outputs_.gradient_type(), gradient_, classes_, out);
     }
-    double rounded = 0.0, wide = 0.0;
-    // 0 times an infinite loss is 0.
-    if (weight_ != 0.0 && std::isinf(loss.hi)) {
-      wide = rounded = loss.hi;
-    } else if (weight_ != 0.0) {
-      const Pair weighted = loss * Pair{weight_, 0.0};
-      wide = std::isinf(weighted.hi) ? weighted.hi : weighted.hi + weighted.lo;
-      rounded = std::isinf(wide) ? wide : RoundTo(batch_.logits_type, weighted);
-    }
-    Store(wide, rounded, sums);
-  }
-
-  // Writes the results of a row with NaN or +inf.
-  HWY_NOINLINE void FinishUndefined(RowSums& sums) {
-    if (sums.first_bad_row < 0) sums.first_bad_row = row_;
-    if (std::byte* out = GradientOut(); out != nullptr) {
-      FillWithNan(gradient_type(), classes_, out);
-    }
-    constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-    Store(kNan, kNan, sums);
-  }
-
-  // Writes the results of a row that does not count.
-  HWY_NOINLINE void FinishIgnored(RowSums& sums) {
-    if (std::byte* out = GradientOut(); out != nullptr) {
-      std::memset(out, 0, classes_ * ElementBytes(gradient_type()));
-    }
-    Store(0.0, 0.0, sums);
-  }
-
-  int64_t Prediction() const {
-    if (range_.in_range) {
-      return FirstIndexOf<double>(range_.max, bytes(), classes_);
-    }
-    RowTask task;
-    task.type = ElementType::kFloat64;
-    task.logits = bytes();
-    task.classes = classes_;
-    return PredictionOfNonFiniteRow(task);
   }
 
  private:
-  const std::byte* bytes() const {
-    return reinterpret_cast<const std::byte*>(logits_);
-  }
-  ElementType gradient_type() const {
-    return out_.gradient_type.value_or(batch_.logits_type);
-  }
-  std::byte* GradientOut() const {
-    return RowOf(out_.gradient, row_, classes_ * ElementBytes(gradient_type()));
-  }
-  void Store(double loss, double rounded, RowSums& sums) const {
-    sums.loss.Add(loss);
-    if (!out_.row_losses.empty()) {
-      StoreElement(batch_.logits_type, rounded, out_.row_losses.data(), row_);
-    }
-    if (!out_.predictions.empty()) {
-      StoreElement(Prediction(), out_.predictions.data(), row_);
-    }
-  }
-
-  const Batch& batch_;
-  const LossOutputs& out_;
-  const int64_t row_;
+  const RowOutputs& outputs_;
   const int64_t classes_;
   double* const logits_;
   double* const gradient_;
-  RowRange range_;
-  double weight_ = 1.0;
-  bool has_gradient_ = false;
-  Pair factor_;
+  const RowRange range_;
 };
 
-// Rows [first, last) of a loss over class indices: `compute(row, label)` fills
-// a WideRow's gradient and returns its loss before the row's weight.
-template <typename Loss, typename Compute>
+// For rows of losses that have no other way: nothing is computed.
+struct NoNarrowWay {
+  bool operator()(const RowOutputs&, int64_t, RowScratch&, RowSums&) const {
+    return false;
+  }
+};
+
+// Rows [first, last) of a loss over class indices. `compute_narrow(outputs,
+// label, scratch, sums)` is asked first where no result is float64: it does the
+// whole row, or returns false. `compute(row, label)` fills a WideRow's
+// gradient and returns its loss before the row's weight.
+template <typename Loss, typename Compute, typename ComputeNarrow = NoNarrowWay>
 RowSums ComputeIndexedRows(const LossJob<Loss>& job, int64_t first,
-                           int64_t last, const Compute& compute) {
+                           int64_t last, const Compute& compute,
+                           const ComputeNarrow& compute_narrow = {}) {
   const LossRules rules = RulesOf(*job.loss);
   const auto& labels = std::get<ClassIndices>(job.batch->labels);
   RowScratch& scratch = RowScratch::OfThisThread();
   RowSums sums;
-  for (int64_t row = first; row < last; ++row) {
-    WideRow wide(job, row, scratch);
-    const int64_t label = labels[row];
+  for (int64_t r = first; r < last; ++r) {
+    const RowOutputs outputs(job, r, scratch);
+    const int64_t label = labels[r];
     if (label == rules.ignore_index) {
-      wide.FinishIgnored(sums);
+      outputs.FinishIgnored(sums);
       continue;
     }
-    sums.correct_count += wide.Prediction() == label;
-    const bool is_possible =
-        !rules.needs_possible_class || !std::isinf(wide.max());
-    if (wide.in_range() && is_possible) {
-      wide.Finish(compute(wide, label), sums);
-    } else {
-      wide.FinishUndefined(sums);
+    if (outputs.is_narrow() && compute_narrow(outputs, label, scratch, sums)) {
+      continue;
     }
+    WideRow row(outputs, scratch);
+    const bool is_possible =
+        !rules.needs_possible_class || !std::isinf(row.max());
+    if (!row.in_range() || !is_possible) {
+      sums.correct_count += outputs.Prediction() == label;
+      outputs.FinishUndefined(sums);
+      continue;
+    }
+    const Pair loss = compute(row, label);
+    row.WriteGradient();
+    outputs.Finish(loss, label, row.max(), sums);
   }
   return sums;
 }

@@ -2,11 +2,13 @@
 // types and options.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/compute/hessian.h"
 #include "server/compute/kernel.h"
 #include "server/compute/loss.h"
 #include "tests/bench/compute/bench_compute.h"
@@ -42,11 +44,23 @@ const std::vector<Variant>& Variants() {
       {.name = "negative_log_likelihood",
        .spec = compute::NegativeLogLikelihood()},
       {.name = "softmax_focal", .spec = compute::SoftmaxFocal()},
+      {.name = "sigmoid_focal",
+       .spec = compute::SigmoidFocal(),
+       .has_targets = true},
+      {.name = "sigmoid_focal_gamma_1.5",
+       .spec = compute::SigmoidFocal{.gamma = 1.5},
+       .has_targets = true},
       {.name = "multiclass_hinge", .spec = compute::MulticlassHinge()},
       {.name = "squared_error",
        .spec = compute::SquaredError(),
        .has_targets = true},
-      {.name = "huber", .spec = compute::Huber(), .has_targets = true}};
+      {.name = "huber", .spec = compute::Huber(), .has_targets = true},
+      {.name = "kl_divergence",
+       .spec = compute::KlDivergence(),
+       .has_targets = true},
+      {.name = "kl_divergence_logits",
+       .spec = compute::KlDivergence{.targets_are_logits = true},
+       .has_targets = true}};
   return *variants;
 }
 
@@ -109,8 +123,57 @@ void Run(benchmark::State& state, const Variant& variant, const Shape& shape,
 
 }  // namespace
 
+namespace {
+
+// Softmax cross-entropy's Hessian times a vector; the GB/s are those of one
+// read and one write, as of a gradient.
+void RunHessian(benchmark::State& state, const Shape& shape, int threads) {
+  const std::vector<std::byte> logits =
+      BytesOf(RandomLogits(shape), ElementType::kFloat32);
+  std::vector<float> components = RandomLogits(shape);
+  std::reverse(components.begin(), components.end());
+  const std::vector<std::byte> vector =
+      BytesOf(components, ElementType::kFloat32);
+  const std::vector<int64_t> labels = RandomLabels(shape);
+  std::vector<std::byte> product(logits.size(), std::byte{1});
+  compute::ThreadPool pool(threads);
+  const absl::Span<const std::byte> logits_piece(logits);
+  const absl::Span<const std::byte> vector_piece(vector);
+  compute::Batch batch;
+  batch.rows = shape.rows;
+  batch.classes = shape.classes;
+  batch.logits = {&logits_piece, 1};
+  batch.labels = compute::ClassIndices(
+      compute::ClassIndices::Type::kInt64,
+      reinterpret_cast<const std::byte*>(labels.data()), shape.rows);
+  WallTimer timer;
+  for (auto _ : state) {
+    const absl::Status status = compute::ComputeHessianVectorProduct(
+        compute::SoftmaxCrossEntropy(), compute::LossOptions(), batch,
+        {&vector_piece, 1}, absl::MakeSpan(product), pool,
+        [] { return absl::OkStatus(); });
+    if (!status.ok()) return state.SkipWithError(status.ToString().c_str());
+    benchmark::DoNotOptimize(product.data());
+    benchmark::ClobberMemory();
+  }
+  timer.Report(state, shape);
+  state.SetLabel(std::string(compute::ActiveKernel()));
+}
+
+}  // namespace
+
 void RegisterCore(const std::vector<Shape>& shapes,
                   const std::vector<int>& threads) {
+  for (const Shape& shape : shapes) {
+    for (const int count : threads) {
+      benchmark::RegisterBenchmark(absl::StrCat("hessian_vector_product/",
+                                                Name(shape), "/threads:", count)
+                                       .c_str(),
+                                   [shape, count](benchmark::State& state) {
+                                     RunHessian(state, shape, count);
+                                   });
+    }
+  }
   for (const Variant& variant : Variants()) {
     for (const Shape& shape : shapes) {
       for (const int count : threads) {
