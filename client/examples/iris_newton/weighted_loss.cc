@@ -28,7 +28,7 @@ absl::Status WeightedLoss::HessianProduct(absl::Span<const double> parameters,
   const std::vector<double> logits = model_.Logits(parameters);
   const std::vector<double> direction = model_.Logits(vector);
   ++calls_;
-  const absl::Status status = client_.ComputeHessianVectorProduct<double>(
+  absl::Status status = client_.ComputeHessianVectorProduct<double>(
       BatchOf(logits), options_, direction,
       CallOptions(absl::Seconds(seconds_per_call_)),
       absl::MakeSpan(of_logits_));
