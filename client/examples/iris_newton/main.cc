@@ -5,16 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <exception>
-#include <fstream>
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "client/examples/iris/dataset.h"
 #include "client/examples/iris/lbfgs.h"
 #include "client/examples/iris/plot.h"
+#include "client/examples/iris/program.h"
 #include "client/examples/iris_newton/newton.h"
 #include "client/examples/iris_newton/weighted_loss.h"
 #include "client/lossd/client.h"
@@ -22,28 +19,15 @@
 namespace lossd::iris {
 namespace {
 
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kBadUsage = 2;
-
 // L-BFGS is asked for more than its line search can tell apart: it ends where
 // rounding ends it.
 constexpr double kNewtonTolerance = 1e-13;
 constexpr double kLbfgsTolerance = 1e-12;
 
 struct Flags {
-  std::string target = "127.0.0.1:50051";
-  std::string data = IRIS_DATA;
-  std::string plot;
-  double seconds_per_call = 10.0;
   std::vector<double> class_weights = {1.0, 2.0, 3.0};
   double label_smoothing = 0.1;
 };
-
-int Fail(const absl::Status& status, int code) {
-  fmt::print(stderr, "iris_newton: {}\n", std::string(status.message()));
-  return code;
-}
 
 // Where an optimizer ended, and the way there.
 struct Run {
@@ -97,43 +81,21 @@ absl::StatusOr<Run> RunLbfgs(WeightedLoss loss) {
   return run;
 }
 
-int WritePlot(const std::string& path, const Run& newton, const Run& lbfgs) {
-  std::ofstream stream(path);
-  stream << LogPlotSvg(
-      {"Two optimizers on 150 irises, all derivatives from "
-       "lossd",
-       "calls to lossd",
-       "norm of the gradient (log scale)",
-       {newton.norms, lbfgs.norms}});
-  stream.close();
-  if (!stream) {
-    return Fail(absl::UnknownError(path + ": cannot be written"), kFailed);
-  }
-  fmt::print("picture {}\n", path);
-  return kDone;
-}
-
-int RunIris(const Flags& flags) {
-  auto dataset = ReadDataset(flags.data);
-  if (!dataset.ok()) return Fail(dataset.status(), kBadUsage);
-  const absl::Status status = Whiten(&*dataset);
-  if (!status.ok()) return Fail(status, kBadUsage);
-  ClientOptions options;
-  options.target = flags.target;
-  const auto client = Client::Connect(options);
-  if (!client.ok()) return Fail(client.status(), kBadUsage);
-
-  const WeightedLoss loss(*client, *dataset,
+int RunBoth(const Program& program, const Flags& flags, Dataset dataset,
+            const Client& client) {
+  const absl::Status status = Whiten(&dataset);
+  if (!status.ok()) return program.Fail(status, kBadUsage);
+  const WeightedLoss loss(client, dataset,
                           {.label_smoothing = flags.label_smoothing,
                            .class_weights = flags.class_weights},
-                          flags.seconds_per_call);
+                          program.seconds_per_call());
   fmt::print("{} flowers, class weights {}, label smoothing {}; lossd at {}\n",
-             dataset->rows, fmt::join(flags.class_weights, " "),
-             flags.label_smoothing, flags.target);
+             dataset.rows, fmt::join(flags.class_weights, " "),
+             flags.label_smoothing, program.target());
   const auto newton = RunNewton(loss);
-  if (!newton.ok()) return Fail(newton.status(), kFailed);
+  if (!newton.ok()) return program.Fail(newton.status(), kFailed);
   const auto lbfgs = RunLbfgs(loss);
-  if (!lbfgs.ok()) return Fail(lbfgs.status(), kFailed);
+  if (!lbfgs.ok()) return program.Fail(lbfgs.status(), kFailed);
 
   double apart = 0.0;
   for (size_t i = 0; i < newton->parameters.size(); ++i) {
@@ -144,50 +106,37 @@ int RunIris(const Flags& flags) {
       "L-BFGS: loss {:.16f} after {} calls; parameters at most {:.1e} "
       "from Newton's\n",
       lbfgs->loss, lbfgs->calls, apart);
-  fmt::print("accuracy {} of {}\n", newton->correct_count, dataset->rows);
+  fmt::print("accuracy {} of {}\n", newton->correct_count, dataset.rows);
   fmt::print("loss {:.16f}\n", newton->loss);
-  return flags.plot.empty() ? kDone : WritePlot(flags.plot, *newton, *lbfgs);
-}
-
-int ParseAndRun(int argc, char** argv) {
-  Flags flags;
-  CLI::App app(
-      "Newton's method on Fisher's irises; every loss, gradient and "
-      "Hessian-vector product comes from lossd");
-  app.add_option("--target", flags.target, "The server: HOST:PORT or unix:PATH")
-      ->envname("LOSSD_TARGET")
-      ->capture_default_str();
-  app.add_option("--data", flags.data, "The flowers, CSV, the species last")
-      ->capture_default_str();
-  app.add_option("--class-weights", flags.class_weights,
-                 "A factor for each species, as in 1,2,3")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--label-smoothing", flags.label_smoothing,
-                 "The share of each label spread over all species; in [0, 1]")
-      ->capture_default_str();
-  app.add_option("--plot", flags.plot,
-                 "Draw both ways down into this SVG file");
-  app.add_option("--timeout", flags.seconds_per_call,
-                 "The most time for each call, in seconds")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kBadUsage;
-  }
-  return RunIris(flags);
+  if (!program.wants_plot()) return kDone;
+  return program.WritePlot(
+      {"Two optimizers on 150 irises, all derivatives from lossd",
+       "calls to lossd",
+       "norm of the gradient (log scale)",
+       {newton->norms, lbfgs->norms}},
+      "picture");
 }
 
 }  // namespace
 }  // namespace lossd::iris
 
 int main(int argc, char** argv) {
-  try {
-    return lossd::iris::ParseAndRun(argc, argv);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "iris_newton: %s\n", error.what());
-    return 1;
-  }
+  lossd::iris::Program program(
+      "iris_newton",
+      "Newton's method on Fisher's irises; every loss, gradient and "
+      "Hessian-vector product comes from lossd",
+      "both ways down");
+  lossd::iris::Flags flags;
+  program.app()
+      .add_option("--class-weights", flags.class_weights,
+                  "A factor for each species, as in 1,2,3")
+      ->delimiter(',')
+      ->capture_default_str();
+  program.app()
+      .add_option("--label-smoothing", flags.label_smoothing,
+                  "The share of each label spread over all species; in [0, 1]")
+      ->capture_default_str();
+  return program.Main(argc, argv, [&](const auto& dataset, const auto& client) {
+    return lossd::iris::RunBoth(program, flags, dataset, client);
+  });
 }
