@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/compute/kernel.h"
 #include "tests/compute/elementwise_oracle.h"
@@ -148,9 +149,29 @@ TYPED_TEST(ElementwiseTest, IsWithinOneUlp) {
   std::cout << "worst " << this->worst() << " ulp\n";
 }
 
+// Rows that are worked on in several parts, the last one short.
 TYPED_TEST(ElementwiseTest, IsWithinOneUlpOfLongRows) {
-  for (const LossSpec& spec : Specs(std::vector<double>())) {
-    this->Check(spec, 6, 1001, true);
+  std::vector<double> weights;
+  for (int i = 0; i < 2100; ++i) weights.push_back(1 + i % 11);
+  for (const LossSpec& spec : Specs(weights)) this->Check(spec, 6, 2100, true);
+}
+
+// What is wrong with a target is said of rows whose logits make them NaN, too,
+// in whichever part of the row either lies.
+TYPED_TEST(ElementwiseTest, NamesABadTargetBehindANonFiniteLogit) {
+  for (const size_t at : {0, 2, 1024, 2099}) {
+    SpecBatch<TypeParam> batch{1, 2100};
+    batch.logits.resize(2100);
+    batch.targets.assign(2100, 0.5);
+    batch.logits[1] = compute::FromDouble<TypeParam>(NAN);
+    batch.options.non_finite_policy = compute::NonFinitePolicy::kPropagate;
+    EXPECT_TRUE(
+        std::isnan(*MustRun(SigmoidCrossEntropy(), batch).summary.loss));
+    batch.targets[at] = 1.5;
+    const auto run = RunSpec(SigmoidCrossEntropy(), batch);
+    ASSERT_FALSE(run.ok());
+    EXPECT_THAT(std::string(run.status().message()),
+                ::testing::HasSubstr("class " + std::to_string(at)));
   }
 }
 

@@ -199,6 +199,7 @@ HWY_NOINLINE bool ComputeNarrowRow(const Formula& formula,
       [&](int64_t begin, int64_t size, const RowRange& tile, const double* z,
           double* gradient) {
         has_targets &= targets.Widen(begin, size, t);
+        if (!has_targets) return;  // formulas have a range
         Pair part =
             SumNarrowElements(formula, begin, z, t, size, factor, gradient);
         if (tile.has_infinite()) {
