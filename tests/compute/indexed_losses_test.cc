@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/compute/kernel.h"
 #include "tests/support/elements.h"
@@ -301,6 +302,15 @@ TEST(MulticlassHingeTest, IsInfiniteForAnImpossibleLabel) {
   const SpecRun<float> run = MustRun(MulticlassHinge(), batch);
   EXPECT_EQ(run.summary.loss, kInfinity);
   EXPECT_EQ(run.gradient, (std::vector<float>{-0.5, 0.5, 0}));
+}
+
+// The distance alone, -1 + 2^-39, has 13 bits left for what the margin leaves.
+TEST(MulticlassHingeTest, KeepsWhatTheMarginLeavesOfADistance) {
+  SpecBatch<float> batch{1, 2, {1.0f, 0x1.fffffep-40f}};
+  batch.labels = {0};
+  EXPECT_THAT(MustRun(MulticlassHinge{.power = 2}, batch).gradient,
+              ::testing::ElementsAre(-0x1.fffffep-39f, 0x1.fffffep-39f));
+  EXPECT_EQ(MustRun(MulticlassHinge(), batch).row_losses[0], 0x1.fffffep-40f);
 }
 
 TEST(MulticlassHingeTest, IsClosedAtTheMargin) {
