@@ -222,6 +222,17 @@ TYPED_TEST(IndexedTest, IsWithinOneUlpOfLongRows) {
   for (const LossSpec& spec : Specs(weights)) this->Check(spec, 6, 2100);
 }
 
+// A large gamma raises the errors of the logarithm that it multiplies.
+TYPED_TEST(IndexedTest, KeepsTheBatchsLossOfNarrowTypesForALargeGamma) {
+  for (uint64_t seed = 1; seed <= 70; ++seed) {
+    for (const double gamma : {40.0, 300.0}) {
+      if (sizeof(TypeParam) == sizeof(double)) continue;
+      this->Check(SoftmaxFocal{.gamma = gamma}, seed,
+                  static_cast<int64_t>(seed));
+    }
+  }
+}
+
 TYPED_TEST(IndexedTest, HasTheSameBitsEverywhere) {
   const std::string best(compute::ActiveKernel());
   std::mt19937_64 random(1);
