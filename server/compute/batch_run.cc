@@ -30,20 +30,21 @@ void Findings::Add(const RowSums& sums, bool rejects) {
                          std::memory_order_relaxed);
 }
 
-void ComputeBlocks(const Batch& batch, const LossOptions& options,
+void ComputeBlocks(RowRun run, int64_t classes, const LossOptions& options,
                    ThreadPool& pool, StopCheck stop_check,
                    absl::FunctionRef<RowSums(int64_t, int64_t)> compute_rows,
                    Findings& findings) {
   const bool rejects = options.non_finite_policy == NonFinitePolicy::kReject;
-  const int64_t block_rows = std::max<int64_t>(1, kBlockLogits / batch.classes);
-  const int64_t blocks = (batch.rows + block_rows - 1) / block_rows;
+  const int64_t block_rows = std::max<int64_t>(1, kBlockLogits / classes);
+  const int64_t rows = run.end - run.first;
+  const int64_t blocks = (rows + block_rows - 1) / block_rows;
   pool.ForEachBlock(blocks, [&](int64_t block) {
-    const int64_t first = block * block_rows;
+    const int64_t first = run.first + block * block_rows;
     if (findings.stopped() || findings.first_error_row() < first) return;
     if (absl::Status status = stop_check(); !status.ok()) {
       return findings.Stop(std::move(status));
     }
-    findings.Add(compute_rows(first, std::min(first + block_rows, batch.rows)),
+    findings.Add(compute_rows(first, std::min(first + block_rows, run.end)),
                  rejects);
   });
 }

@@ -92,9 +92,15 @@ class Findings {
   int64_t first_bad_target_row_ = kNoRow;
 };
 
-// Computes all rows of `batch` by compute_rows(first, last), or as many as it
-// takes to know that there is an error.
-void ComputeBlocks(const Batch& batch, const LossOptions& options,
+// A run of rows: [first, end).
+struct RowRun {
+  int64_t first = 0;
+  int64_t end = 0;
+};
+
+// Computes the rows of `run`, of `classes` each, by compute_rows(first, end),
+// or as many as it takes to know that there is an error.
+void ComputeBlocks(RowRun run, int64_t classes, const LossOptions& options,
                    ThreadPool& pool, StopCheck stop_check,
                    absl::FunctionRef<RowSums(int64_t, int64_t)> compute_rows,
                    Findings& findings);

@@ -69,14 +69,12 @@ absl::Status Compute(const Loss& loss, const LossOptions& options,
   const std::optional<RowSource> targets = TargetRowsOf(batch);
   const HessianJob<Loss> job = {
       {&loss, &batch, &logits, targets ? &*targets : nullptr, &outputs,
-       DivisorOf(options, *counted), &pool},
+       DivisorOf(options, *counted), &pool, 0, batch.rows},
       &vector};
   Findings findings;
   ComputeBlocks(
-      batch, options, pool, stop_check,
-      [&](int64_t first, int64_t last) {
-        return MultiplyRows(job, first, last);
-      },
+      {0, batch.rows}, batch.classes, options, pool, stop_check,
+      [&](int64_t first, int64_t end) { return MultiplyRows(job, first, end); },
       findings);
   if (findings.stopped()) return findings.status();
   const int64_t row = findings.first_error_row();

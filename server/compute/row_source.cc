@@ -5,8 +5,8 @@
 
 namespace lossd::compute {
 
-RowSource::RowSource(Pieces pieces, int64_t row_bytes)
-    : pieces_(pieces), row_bytes_(row_bytes) {
+RowSource::RowSource(Pieces pieces, int64_t row_bytes, int64_t first_row)
+    : pieces_(pieces), row_bytes_(row_bytes), first_row_(first_row) {
   if (pieces_.size() == 1) return;
   ends_.reserve(pieces_.size());
   int64_t end = 0;
@@ -17,7 +17,7 @@ RowSource::RowSource(Pieces pieces, int64_t row_bytes)
 }
 
 std::pair<size_t, int64_t> RowSource::Find(int64_t row) const {
-  const int64_t begin = row * row_bytes_;
+  const int64_t begin = (row - first_row_) * row_bytes_;
   if (ends_.empty()) return {0, begin};
   const size_t piece =
       std::upper_bound(ends_.begin(), ends_.end(), begin) - ends_.begin();

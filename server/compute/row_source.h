@@ -15,15 +15,15 @@ namespace lossd::compute {
 // 0 included, any alignment, and may end inside a row or an element.
 using Pieces = absl::Span<const absl::Span<const std::byte>>;
 
-// Hands out the rows of a tensor that lies in pieces.
+// Hands out the rows of a tensor that lies in pieces, or of a run of its rows.
 //
 // Threads: const members may be called from several threads at once.
 // Cost: nothing for a row inside one piece; a copy for one that straddles.
 class RowSource {
  public:
   // `pieces` and their bytes outlive this object and hold whole rows of
-  // `row_bytes` >= 1 each.
-  RowSource(Pieces pieces, int64_t row_bytes);
+  // `row_bytes` >= 1 each, the first of them called `first_row`.
+  RowSource(Pieces pieces, int64_t row_bytes, int64_t first_row = 0);
 
   // The bytes of `row`, in one run: where they lie, or copied into `scratch`,
   // which then keeps them until it is used again.
@@ -38,6 +38,7 @@ class RowSource {
 
   Pieces pieces_;
   int64_t row_bytes_;
+  int64_t first_row_;
   std::vector<int64_t> ends_;  // running sum of lengths; empty for one piece
 };
 

@@ -1,6 +1,5 @@
 #include "server/rpc/server.h"
 
-#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/server_builder_option.h>
@@ -17,6 +16,7 @@
 #include "server/rpc/grpc_log.h"
 #include "server/rpc/listen.h"
 #include "server/rpc/self_test.h"
+#include "server/rpc/transport.h"
 
 namespace lossd::rpc {
 namespace {
@@ -25,10 +25,6 @@ using Clock = std::chrono::steady_clock;
 
 // One reads a large request off its socket while the other serves small ones.
 constexpr int kPollers = 2;
-
-// A bound on calls per connection, far above what keeps the compute threads
-// busy.
-constexpr int kMaxConcurrentStreams = 1000;
 
 constexpr std::chrono::milliseconds kGiveUpInterval(10);
 
@@ -100,37 +96,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
   return server;
 }
 
-void Server::Configure(grpc::ServerBuilder& builder) const {
-  // Call::OnRead holds messages against max_request_bytes, so that every
-  // refusal says the limit and carries details. gRPC's own limit would save no
-  // memory: it, too, is looked at once the whole message is there.
-  builder.SetMaxReceiveMessageSize(-1);
-  builder.SetMaxSendMessageSize(-1);
-  // Two servers on one port would share its callers without a word.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
-                             kMaxConcurrentStreams);
-  // The probe widens every call's flow control window to several MiB, read or
-  // not: of 64 messages of 64 MiB that nobody reads it lets in over 1 GiB
-  // instead of 5 MiB. A message that is read gets all the window it needs
-  // without it. docs/adr/0001-server-model.md has the figures.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  // Logits hardly compress, and a small compressed message may hold a huge one.
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-  // Only reflection is served by gRPC's own threads.
-  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
-  builder.SetOption(std::make_unique<ReflectionOption>(options_.reflection));
-}
-
 absl::Status Server::Listen() {
   static std::once_flag health_enabled;
   std::call_once(health_enabled,
                  [] { grpc::EnableDefaultHealthCheckService(true); });
   const GrpcLogCapture log;
   grpc::ServerBuilder builder;
-  Configure(builder);
+  ConfigureTransport(builder);
+  // Only reflection is served by gRPC's own threads.
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+  builder.SetOption(std::make_unique<ReflectionOption>(options_.reflection));
   builder.RegisterService(&service_);
   std::vector<int> ports(options_.listen.size(), 0);
   for (size_t i = 0; i < ports.size(); ++i) {

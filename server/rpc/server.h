@@ -63,7 +63,6 @@ class Server {
   explicit Server(Options options);
 
   absl::Status Listen();
-  void Configure(grpc::ServerBuilder& builder) const;
   void ServeOn(grpc::ServerCompletionQueue* queue);
 
   const Options options_;

@@ -75,10 +75,7 @@ class HessianRows {
   }
 
  private:
-  std::byte* Out(int64_t r) const {
-    return RowOf(job_.rows.outputs->gradient, r,
-                 batch_.classes * ElementBytes(batch_.logits_type));
-  }
+  std::byte* Out(int64_t r) const { return GradientOf(job_.rows, r); }
   void FillWithZeros(int64_t r) const {
     std::memset(Out(r), 0, batch_.classes * ElementBytes(batch_.logits_type));
   }

@@ -14,16 +14,20 @@
 
 namespace lossd::compute {
 
-// What the rows of one batch have in common.
+// A run of rows of one batch, all of them or a chunk, and what they have in
+// common. Rows are counted from the batch's first one everywhere.
 template <typename Loss>
 struct LossJob {
   const Loss* loss = nullptr;
-  const Batch* batch = nullptr;
+  const Batch* batch = nullptr;  // its logits are not looked at
   const RowSource* logits = nullptr;
   const RowSource* targets = nullptr;  // null: class indices
+  // The gradient is that of this run alone, all other outputs of the batch.
   const LossOutputs* outputs = nullptr;
   double divisor = 1.0;        // the gradient is divided by it; 0: none
   ThreadPool* pool = nullptr;  // whose threads share the rows, and long rows
+  int64_t first_row = 0;       // the run: [first_row, end_row)
+  int64_t end_row = 0;
 };
 
 // The same for the rows' Hessians times a vector.
@@ -68,6 +72,15 @@ struct LossRules {
 inline std::byte* RowOf(absl::Span<std::byte> out, int64_t row,
                         int64_t row_bytes) {
   return out.empty() ? nullptr : out.data() + row * row_bytes;
+}
+
+// Where the gradient of `row` begins; null if it is not wanted.
+template <typename Loss>
+std::byte* GradientOf(const LossJob<Loss>& job, int64_t row) {
+  const ElementType type =
+      job.outputs->gradient_type.value_or(job.batch->logits_type);
+  return RowOf(job.outputs->gradient, row - job.first_row,
+               job.batch->classes * ElementBytes(type));
 }
 
 // The row's factors.

@@ -32,6 +32,7 @@ class RowOutputs {
         out_(*job.outputs),
         row_(row),
         logits_(job.logits->Row(row, scratch.gathered)),
+        gradient_(GradientOf(job, row)),
         weight_(RowWeight(batch_, row)) {
     const double upstream = Upstream(batch_, row);
     has_gradient_ = weight_ != 0.0 && upstream != 0.0 && job.divisor != 0.0;
@@ -56,9 +57,7 @@ class RowOutputs {
   }
   // [classes] of gradient_type(), to be filled; null where no gradient is
   // wanted, or where it is 0.
-  std::byte* gradient() const {
-    return has_gradient_ ? GradientOut() : nullptr;
-  }
+  std::byte* gradient() const { return has_gradient_ ? gradient_ : nullptr; }
   // row_weight upstream / divisor; 0 where that makes no gradient.
   Pair factor() const { return factor_; }
 
@@ -110,8 +109,8 @@ class RowOutputs {
   // Writes the results of a row with NaN or +inf, or of no possible class.
   HWY_NOINLINE void FinishUndefined(RowSums& sums) const {
     if (sums.first_bad_row < 0) sums.first_bad_row = row_;
-    if (std::byte* out = GradientOut(); out != nullptr) {
-      FillWithNan(gradient_type(), classes(), out);
+    if (gradient_ != nullptr) {
+      FillWithNan(gradient_type(), classes(), gradient_);
     }
     constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
     Store(kNan, kNan, sums);
@@ -124,13 +123,9 @@ class RowOutputs {
   }
 
  private:
-  std::byte* GradientOut() const {
-    return RowOf(out_.gradient, row_,
-                 classes() * ElementBytes(gradient_type()));
-  }
   void ZeroGradient() const {
-    if (std::byte* out = GradientOut(); out != nullptr) {
-      std::memset(out, 0, classes() * ElementBytes(gradient_type()));
+    if (gradient_ != nullptr) {
+      std::memset(gradient_, 0, classes() * ElementBytes(gradient_type()));
     }
   }
   void Store(double loss, double rounded, RowSums& sums) const {
@@ -147,6 +142,7 @@ class RowOutputs {
   const LossOutputs& out_;
   const int64_t row_;
   const std::byte* const logits_;  // [classes] of type()
+  std::byte* const gradient_;      // as GradientOf has it
   const double weight_;
   bool has_gradient_ = false;
   Pair factor_;

@@ -31,7 +31,7 @@ HWY_INLINE const std::byte* NextLogits(const LossJob<SoftmaxCrossEntropy>& job,
                                        int64_t last) {
   int64_t next = row + 1;
   if (next == last) next += (job.pool->threads() - 1) * (last - first);
-  return next < job.batch->rows ? job.logits->RowInPlace(next) : nullptr;
+  return next < job.end_row ? job.logits->RowInPlace(next) : nullptr;
 }
 
 // The task that all rows of the job have in common.
@@ -58,7 +58,7 @@ RowTask CommonTask(const LossJob<SoftmaxCrossEntropy>& job) {
   task.wants_row_loss = !out.row_losses.empty();
   task.wants_prediction = !out.predictions.empty();
   // Rows enough for all threads go one to a thread: nobody waits for anybody.
-  if (job.batch->rows < job.pool->threads()) task.pool = job.pool;
+  if (job.end_row - job.first_row < job.pool->threads()) task.pool = job.pool;
   return task;
 }
 
@@ -88,8 +88,7 @@ bool SetTargets(const LossJob<SoftmaxCrossEntropy>& job, int64_t row,
 void SetRow(const LossJob<SoftmaxCrossEntropy>& job, int64_t row,
             RowTask& task) {
   const int64_t row_bytes = task.classes * ElementBytes(task.type);
-  task.gradient = RowOf(job.outputs->gradient, row,
-                        task.classes * ElementBytes(task.gradient_type));
+  task.gradient = GradientOf(job, row);
   task.probabilities = RowOf(job.outputs->probabilities, row, row_bytes);
   task.log_probabilities =
       RowOf(job.outputs->log_probabilities, row, row_bytes);
