@@ -1,9 +1,9 @@
 #include "server/rpc/call.h"
 
-#include "absl/status/statusor.h"
-#include "server/compute/error.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/status.h"
+#include "server/rpc/stream_call.h"
+#include "server/rpc/unary_call.h"
 
 namespace lossd::rpc {
 namespace {
@@ -42,7 +42,10 @@ Call::~Call() {
 
 void Call::Request(const CallEnvironment& environment, int method,
                    grpc::ServerCompletionQueue* queue) {
-  Call* const call = new Call(environment, method, queue);
+  Call* const call =
+      LossService::IsStream(method)
+          ? static_cast<Call*>(new StreamCall(environment, method, queue))
+          : new UnaryCall(environment, method, queue);
   call->context_.AsyncNotifyWhenDone(&call->done_tag_);
   call->HandOver();
   environment.service.RequestCall(method, &call->context_, &call->stream_,
@@ -52,7 +55,7 @@ void Call::Request(const CallEnvironment& environment, int method,
 void Call::HandleEvent(void* tag, bool ok) {
   const Tag& event = *static_cast<Tag*>(tag);
   event.call->HandOver();
-  (event.call->*event.handle)(ok);
+  event.handle(*event.call, ok);
 }
 
 void Call::OnAccepted(bool ok) {
@@ -68,48 +71,11 @@ void Call::OnAccepted(bool ok) {
   if (!inside_) return Finish(Draining());
   const absl::Status status = CheckStop();
   if (!status.ok()) return Finish(status);
-  HandOver();
-  stream_.Read(&request_, &read_tag_);
+  Begin();
 }
 
-void Call::OnRead(bool ok) {
-  const absl::Status status = CheckStop();
-  if (!status.ok()) return Finish(status);
-  if (!ok) {
-    return Finish(
-        compute::MakeError(absl::StatusCode::kInvalidArgument,
-                           "the call ended without a request message, want one",
-                           {"NO_MESSAGE", "", {}}));
-  }
-  const size_t bytes = request_.Length();
-  if (bytes > static_cast<size_t>(environment_.max_request_bytes)) {
-    request_.Clear();
-    return Finish(RequestTooLarge(bytes, environment_.max_request_bytes));
-  }
-  holds_.fetch_add(1, std::memory_order_relaxed);
-  environment_.pool.Submit([this] { Compute(); });
-}
-
-void Call::Compute() {
-  absl::Status status = CheckStop();
-  if (status.ok()) {
-    const auto stop_check = [this] { return CheckStop(); };
-    const absl::StatusOr<grpc::ByteBuffer> response =
-        environment_.service.Run(method_, request_, stop_check);
-    if (response.ok()) {
-      FinishWith(*response);
-    } else {
-      status = response.status();
-    }
-  }
-  if (!status.ok()) Finish(status);
-  Release();
-}
-
-void Call::OnFinished(bool) { Release(); }
-
-void Call::OnDone(bool) {
-  if (context_.IsCancelled()) cancelled_.store(true);
+void Call::OnDone() {
+  if (context_.IsCancelled()) Cancel();
   Release();
 }
 
@@ -120,12 +86,6 @@ void Call::Finish(const absl::Status& status) {
   }
   HandOver();
   stream_.Finish(wire.status, &finished_tag_);
-}
-
-void Call::FinishWith(const grpc::ByteBuffer& response) {
-  HandOver();
-  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
-                         &finished_tag_);
 }
 
 absl::Status Call::CheckStop() const {

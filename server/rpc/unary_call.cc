@@ -1,0 +1,48 @@
+#include "server/rpc/unary_call.h"
+
+#include "absl/status/statusor.h"
+#include "server/rpc/errors.h"
+
+namespace lossd::rpc {
+
+void UnaryCall::Begin() {
+  HandOver();
+  stream().Read(&request_, &read_tag_);
+}
+
+void UnaryCall::OnRead(bool ok) {
+  const absl::Status status = CheckStop();
+  if (!status.ok()) return Finish(status);
+  if (!ok) return Finish(NoRequestMessage());
+  const size_t bytes = request_.Length();
+  if (bytes > static_cast<size_t>(environment().max_request_bytes)) {
+    request_.Clear();
+    return Finish(RequestTooLarge(bytes, environment().max_request_bytes));
+  }
+  Hold();
+  environment().pool.Submit([this] { Compute(); });
+}
+
+void UnaryCall::Compute() {
+  absl::Status status = CheckStop();
+  if (status.ok()) {
+    const auto stop_check = [this] { return CheckStop(); };
+    const absl::StatusOr<grpc::ByteBuffer> response =
+        environment().service.Run(method(), request_, stop_check);
+    if (response.ok()) {
+      FinishWith(*response);
+    } else {
+      status = response.status();
+    }
+  }
+  if (!status.ok()) Finish(status);
+  Release();
+}
+
+void UnaryCall::FinishWith(const grpc::ByteBuffer& response) {
+  HandOver();
+  stream().WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                          finished_tag());
+}
+
+}  // namespace lossd::rpc
