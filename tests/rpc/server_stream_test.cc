@@ -29,6 +29,7 @@ v1::ComputeLossRequest DrawnRequest(v1::DataType type, int64_t rows,
   *request.mutable_logits() = FloatTensor(type, {rows, classes}, logits);
   v1::Tensor& labels = *request.mutable_labels();
   labels.add_shape(rows);
+  labels.mutable_int64_values();  // there even if empty
   for (int64_t row = 0; row < rows; ++row) {
     labels.mutable_int64_values()->add_values(
         static_cast<int64_t>(random() % classes));
