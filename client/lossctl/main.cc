@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "client/flags/seconds.h"
 #include "client/lossctl/command.h"
 #include "client/lossctl/loss_flags.h"
 
@@ -22,7 +23,7 @@ int Run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--timeout", common.timeout_seconds,
                  "The most time for the whole command, in seconds")
-      ->check(CLI::PositiveNumber)
+      ->check(lossd::SecondsCheck())
       ->capture_default_str();
   app.add_flag("--json", common.json, "Print one JSON object");
   AddCompute(app, common, &command);

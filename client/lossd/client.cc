@@ -55,10 +55,10 @@ Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
-template <typename T>
+template <typename T, typename G>
 absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<T>& batch, const LossOptions& options, const CallOptions& call,
-    const LossOutputs<T>& outputs) const {
+    const LossOutputs<T, G>& outputs) const {
   v1::ComputeLossRequest request;
   absl::Status status = LossRequestToProto(batch, options, outputs, &request);
   if (!status.ok()) return status;
@@ -126,8 +126,14 @@ template absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<float>&, const LossOptions&, const CallOptions&,
     const LossOutputs<float>&) const;
 template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<float>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<float, double>&) const;
+template absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<double>&, const LossOptions&, const CallOptions&,
     const LossOutputs<double>&) const;
+template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<double>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<double, float>&) const;
 template absl::Status Client::ComputeHessianVectorProduct(
     const Batch<float>&, const LossOptions&, absl::Span<const float>,
     const CallOptions&, absl::Span<float>) const;

@@ -9,14 +9,14 @@
 namespace lossd {
 
 // Checks the sizes of `batch`, of the loss's weights and of `outputs` and fills
-// an empty `request` with what they ask for. T is float or double.
-// Errors: InvalidArgument: a size that contradicts rows and classes; both of
-//   labels and targets, or neither. ResourceExhausted: more than the 2 GiB that
-//   a message can hold.
-template <typename T>
+// an empty `request` with what they ask for. T and G are float or double.
+// Errors: InvalidArgument: rows, classes or inner out of its range; a size that
+//   contradicts them; both of labels and targets, or neither.
+//   ResourceExhausted: more than the 2 GiB that a message can hold.
+template <typename T, typename G>
 absl::Status LossRequestToProto(const Batch<T>& batch,
                                 const LossOptions& options,
-                                const LossOutputs<T>& outputs,
+                                const LossOutputs<T, G>& outputs,
                                 v1::ComputeLossRequest* request);
 
 // The same for the product of the Hessian and `vector`, which goes to
@@ -30,9 +30,9 @@ absl::Status HessianRequestToProto(
 // Copies the tensors of `response` into `outputs` and returns its numbers.
 // Errors: Internal: a tensor that was asked for is absent, or has another type
 //   or length than `outputs` wants.
-template <typename T>
+template <typename T, typename G>
 absl::StatusOr<LossSummary> LossSummaryFromProto(
-    const v1::ComputeLossResponse& response, const LossOutputs<T>& outputs);
+    const v1::ComputeLossResponse& response, const LossOutputs<T, G>& outputs);
 
 ServerInfo ServerInfoFromProto(const v1::GetServerInfoResponse& response);
 

@@ -9,8 +9,8 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
-// As an outside project names it.
+// As an outside project names them.
+#include "lossd/batch.h"   // IWYU pragma: export
 #include "lossd/losses.h"  // IWYU pragma: export
 
 namespace lossd {
@@ -66,41 +66,6 @@ struct LossOptions {
   // Replaces the mean's denominator; in [1e-100, 1e100], only with kMean.
   std::optional<double> divisor = std::nullopt;
   NonFinitePolicy non_finite_policy = NonFinitePolicy::kReject;
-};
-
-// One batch; views that must outlive the call. T is float or double.
-template <typename T>
-struct Batch {
-  int64_t rows = 0;
-  int64_t classes = 0;              // >= 1
-  absl::Span<const T> logits = {};  // [rows * classes], row-major
-  // Exactly one of these two, as the loss takes them; with no rows, neither.
-  absl::Span<const int64_t> labels = {};  // [rows], indices in [0, classes)
-  absl::Span<const T> targets = {};       // [rows * classes]
-  // Weights or a mask for the rows' losses, each >= 0; [rows], or empty.
-  absl::Span<const double> row_weights = {};
-  // dL/d(row loss), for gradients; [rows], [1] unless kNone, or empty.
-  absl::Span<const double> upstream_gradient = {};
-};
-
-// Where the results go, each exactly as long as said. An empty span: not
-// wanted, neither computed nor sent.
-template <typename T>
-struct LossOutputs {
-  absl::Span<T> gradient = {};           // [rows * classes]
-  absl::Span<T> row_losses = {};         // [rows], nats
-  absl::Span<T> log_sum_exp = {};        // [rows], ln sum_j exp(z_j)
-  absl::Span<T> probabilities = {};      // [rows * classes]
-  absl::Span<T> log_probabilities = {};  // [rows * classes]
-  absl::Span<int64_t> predictions = {};  // [rows], lowest index on ties
-};
-
-// The results that are single numbers.
-struct LossSummary {
-  std::optional<double> loss;  // nats; absent for Reduction::kNone
-  int64_t row_count = 0;       // rows that counted: not ignored
-  int64_t correct_count = 0;   // of these, rows whose prediction is the label
-  double divisor = 1.0;        // what the mean divided by; 1 otherwise
 };
 
 struct ServerInfo {

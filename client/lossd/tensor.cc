@@ -11,21 +11,21 @@ namespace {
 static_assert(std::endian::native == std::endian::little,
               "Tensor.raw is little-endian");
 
-template <typename T>
-constexpr v1::DataType kDataType = v1::DATA_TYPE_UNSPECIFIED;
-template <>
-constexpr v1::DataType kDataType<float> = v1::DATA_TYPE_FLOAT32;
-template <>
-constexpr v1::DataType kDataType<double> = v1::DATA_TYPE_FLOAT64;
-template <>
-constexpr v1::DataType kDataType<int64_t> = v1::DATA_TYPE_INT64;
-
 }  // namespace
 
 absl::Status CheckSize(const char* name, size_t size, int64_t want) {
   if (size == static_cast<size_t>(want)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(name, " has ", size, " elements, want ", want));
+}
+
+absl::Status CheckSizes(std::initializer_list<SizeCheck> checks) {
+  for (const SizeCheck& check : checks) {
+    if (check.may_be_empty && check.size == 0) continue;
+    absl::Status status = CheckSize(check.name, check.size, check.want);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 template <typename T>

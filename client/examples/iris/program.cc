@@ -7,6 +7,8 @@
 #include <fstream>
 #include <utility>
 
+#include "client/flags/seconds.h"
+
 namespace lossd::iris {
 
 Program::Program(std::string name, const std::string& about,
@@ -20,7 +22,7 @@ Program::Program(std::string name, const std::string& about,
   app_.add_option("--plot", plot_, "Draw " + picture + " into this SVG file");
   app_.add_option("--timeout", seconds_per_call_,
                   "The most time for each call, in seconds")
-      ->check(CLI::PositiveNumber)
+      ->check(SecondsCheck())
       ->capture_default_str();
 }
 

@@ -1,0 +1,31 @@
+#ifndef LOSSD_CLIENT_LOSSD_BATCH_REQUEST_H_
+#define LOSSD_CLIENT_LOSSD_BATCH_REQUEST_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "client/lossd/options.h"
+#include "lossd/v1/loss_service.pb.h"
+
+namespace lossd {
+
+// Checks the sizes of `batch` and of the loss's weights and fills an empty
+// `request` with them and with `options`: everything but what concerns outputs.
+// `other_bytes` go into the same message. A batch of no rows does not say what
+// its labels are: the loss does. T is float or double.
+// Errors: InvalidArgument: rows, classes or inner out of its range; a size that
+//   contradicts them; both of labels and targets, or neither.
+//   ResourceExhausted: more than the 2 GiB that a message can hold.
+template <typename T>
+absl::Status BatchToProto(const Batch<T>& batch, const LossOptions& options,
+                          int64_t other_bytes, v1::ComputeLossRequest* request);
+
+// The shape in which the logits are sent, the class axis last or at 1.
+// REQUIRES: a batch that BatchToProto accepts.
+template <typename T>
+std::vector<int64_t> LogitsShape(const Batch<T>& batch);
+
+}  // namespace lossd
+
+#endif  // LOSSD_CLIENT_LOSSD_BATCH_REQUEST_H_
