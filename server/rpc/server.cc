@@ -15,6 +15,7 @@
 #include "server/rpc/errors.h"
 #include "server/rpc/grpc_log.h"
 #include "server/rpc/listen.h"
+#include "server/rpc/memory.h"
 #include "server/rpc/self_test.h"
 #include "server/rpc/transport.h"
 
@@ -27,6 +28,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int kPollers = 2;
 
 constexpr std::chrono::milliseconds kGiveUpInterval(10);
+
+// How long memory of large messages is kept for the next one.
+constexpr std::chrono::seconds kKeepMemory(2);
 
 // The reflection library adds itself to every server of a process that links
 // it.
@@ -135,10 +139,27 @@ void Server::ServeOn(grpc::ServerCompletionQueue* queue) {
   for (int method = 0; method < LossService::method_count(); ++method) {
     Call::Request(environment_, method, queue);
   }
-  pollers_.emplace_back([queue] {
+  pollers_.emplace_back([this, queue] {
     void* tag;
     bool ok;
-    while (queue->Next(&tag, &ok)) Call::HandleEvent(tag, ok);
+    for (;;) {
+      const auto deadline = std::chrono::system_clock::now() + kKeepMemory / 2;
+      switch (queue->AsyncNext(&tag, &ok, deadline)) {
+        case grpc::CompletionQueue::GOT_EVENT:
+          last_event_.store(Clock::now(), std::memory_order_relaxed);
+          Call::HandleEvent(tag, ok);
+          break;
+        case grpc::CompletionQueue::TIMEOUT:
+          // The other poller may be busy.
+          if (Clock::now() - last_event_.load(std::memory_order_relaxed) >=
+              kKeepMemory) {
+            ReturnFreeMemory();
+          }
+          break;
+        case grpc::CompletionQueue::SHUTDOWN:
+          return;
+      }
+    }
   });
 }
 

@@ -74,6 +74,7 @@ class Server {
   const CallEnvironment environment_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
+  std::atomic<std::chrono::steady_clock::time_point> last_event_{};
   std::vector<std::thread> pollers_;
 };
 
