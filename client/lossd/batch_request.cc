@@ -150,7 +150,7 @@ absl::Status BatchToProto(const Batch<T>& batch, const LossOptions& options,
     TensorToProto<int64_t>(batch.labels, RowsShape(batch),
                            request->mutable_labels());
   }
-  TensorToProto<T>(batch.logits, LogitsShape(batch), request->mutable_logits());
+  TensorHeadToProto<T>(LogitsShape(batch), request->mutable_logits());
   return absl::OkStatus();
 }
 

@@ -11,10 +11,11 @@
 namespace lossd {
 
 // Checks the sizes of `batch` and of the loss's weights and fills an empty
-// `request` with them and with `options`: everything but what concerns outputs.
-// `other_bytes` go into the same message. A batch of no rows does not say what
-// its labels are: the loss does. T is float or double.
-// Errors: InvalidArgument: rows, classes or inner out of its range; a size that
+// `request` with them and with `options`: everything but what concerns outputs
+// and the logits' elements, which have type and shape alone. `other_bytes` go
+// into the same message. A batch of no rows does not say what its labels are:
+// the loss does. T is float or double. Errors: InvalidArgument: rows, classes
+// or inner out of its range; a size that
 //   contradicts them; both of labels and targets, or neither.
 //   ResourceExhausted: more than the 2 GiB that a message can hold.
 template <typename T>

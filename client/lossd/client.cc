@@ -1,12 +1,17 @@
 #include "client/lossd/client.h"
 
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "client/lossd/channel.h"
 #include "client/lossd/convert.h"
+#include "client/lossd/request_memory.h"
 #include "client/lossd/retry.h"
-#include "client/lossd/tensor.h"
+#include "client/lossd/wire.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "lossd/v1/loss_service.grpc.pb.h"
 
@@ -26,19 +31,57 @@ Health HealthFromProto(health_v1::HealthCheckResponse::ServingStatus status) {
   }
 }
 
+// One attempt at a unary call, bytes to bytes.
+grpc::Status CallOnce(grpc::GenericStub& stub, const std::string& method,
+                      grpc::ClientContext& context,
+                      const grpc::ByteBuffer& request,
+                      grpc::ByteBuffer* answer) {
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
+  grpc::Status status;
+  call->StartCall();
+  call->Finish(answer, &status, &queue);
+  void* tag = nullptr;
+  bool ok = false;
+  queue.Next(&tag, &ok);
+  queue.Shutdown();
+  queue.Next(&tag, &ok);
+  return status;
+}
+
 }  // namespace
 
 struct Client::Impl {
   explicit Impl(const ClientOptions& options)
       : options(options),
         channel(MakeChannel(options)),
+        bytes_service(std::make_unique<grpc::GenericStub>(channel)),
         loss_service(v1::LossService::NewStub(channel)),
         health_service(health_v1::Health::NewStub(channel)) {}
 
+  // Calls the method of LossService, with retries.
+  absl::StatusOr<grpc::ByteBuffer> Call(const char* method,
+                                        const grpc::ByteBuffer& request,
+                                        const CallOptions& call) const {
+    const std::string path =
+        absl::StrCat("/", v1::LossService::service_full_name(), "/", method);
+    grpc::ByteBuffer answer;
+    const absl::Status status = CallWithRetries(
+        options.retry, options.target, call.deadline,
+        [&](grpc::ClientContext& context) {
+          return CallOnce(*bytes_service, path, context, request, &answer);
+        });
+    if (!status.ok()) return status;
+    return answer;
+  }
+
   const ClientOptions options;
   const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<grpc::GenericStub> bytes_service;
   const std::unique_ptr<v1::LossService::StubInterface> loss_service;
   const std::unique_ptr<health_v1::Health::StubInterface> health_service;
+  const std::shared_ptr<RequestMemory> memory =
+      std::make_shared<RequestMemory>();
 };
 
 absl::StatusOr<Client> Client::Connect(const ClientOptions& options) {
@@ -63,14 +106,13 @@ absl::StatusOr<LossSummary> Client::ComputeLoss(
   absl::Status status = LossRequestToProto(batch, options, outputs, &request);
   if (!status.ok()) return status;
 
-  v1::ComputeLossResponse response;
-  status = CallWithRetries(impl_->options.retry, impl_->options.target,
-                           call.deadline, [&](grpc::ClientContext& context) {
-                             return impl_->loss_service->ComputeLoss(
-                                 &context, request, &response);
-                           });
-  if (!status.ok()) return status;
-  return LossSummaryFromProto(response, outputs);
+  const auto answer =
+      impl_->Call("ComputeLoss",
+                  LossRequestBytes(std::move(request), RawBytes(batch.logits),
+                                   *impl_->memory),
+                  call);
+  if (!answer.ok()) return answer.status();
+  return LossSummaryFromAnswer(*answer, outputs);
 }
 
 template <typename T>
@@ -84,15 +126,17 @@ absl::Status Client::ComputeHessianVectorProduct(const Batch<T>& batch,
       HessianRequestToProto<T>(batch, options, vector, product, &request);
   if (!status.ok()) return status;
 
-  v1::ComputeHessianVectorProductResponse response;
-  status =
-      CallWithRetries(impl_->options.retry, impl_->options.target,
-                      call.deadline, [&](grpc::ClientContext& context) {
-                        return impl_->loss_service->ComputeHessianVectorProduct(
-                            &context, request, &response);
-                      });
-  if (!status.ok()) return status;
-  return TensorFromProto("product", response.product(), product);
+  using Response = v1::ComputeHessianVectorProductResponse;
+  const auto answer = impl_->Call(
+      "ComputeHessianVectorProduct",
+      HessianRequestBytes(std::move(request), RawBytes(batch.logits),
+                          RawBytes(vector), *impl_->memory),
+      call);
+  if (!answer.ok()) return answer.status();
+  Response rest;
+  return ReadAnswer(
+      *answer, {FieldFor("product", Response::kProductFieldNumber, product)},
+      &rest);
 }
 
 absl::StatusOr<ServerInfo> Client::GetServerInfo(

@@ -58,7 +58,8 @@ class Client {
   //   the server takes. Unimplemented: a loss, option or output that the server
   //   does not have. Internal: the answer is not what was asked for. On an
   //   error the contents of `outputs` are unspecified.
-  // Cost: one copy of the logits and one of each output, beside gRPC's own.
+  // Cost: one copy of the logits and one of each output, beside gRPC's own. Up
+  //   to 64 MiB of what requests took is kept for the next ones.
   template <typename T, typename G = T>
   absl::StatusOr<LossSummary> ComputeLoss(
       const Batch<T>& batch, const LossOptions& options,

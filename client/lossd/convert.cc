@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "client/lossd/batch_request.h"
 #include "client/lossd/tensor.h"
+#include "client/lossd/wire.h"
 
 namespace lossd {
 namespace {
@@ -69,27 +70,28 @@ absl::Status HessianRequestToProto(
   status = CheckSizes({{"vector", vector.size(), elements, false},
                        {"product", product.size(), elements, false}});
   if (!status.ok()) return status;
-  TensorToProto<T>(vector, LogitsShape(batch), request->mutable_vector());
+  TensorHeadToProto<T>(LogitsShape(batch), request->mutable_vector());
   return absl::OkStatus();
 }
 
 template <typename T, typename G>
-absl::StatusOr<LossSummary> LossSummaryFromProto(
-    const v1::ComputeLossResponse& response, const LossOutputs<T, G>& outputs) {
-  absl::Status status;
-  status.Update(
-      TensorFromProto("gradient", response.gradient(), outputs.gradient));
-  status.Update(
-      TensorFromProto("row_losses", response.row_losses(), outputs.row_losses));
-  status.Update(TensorFromProto("log_sum_exp", response.log_sum_exp(),
-                                outputs.log_sum_exp));
-  status.Update(TensorFromProto("probabilities", response.probabilities(),
-                                outputs.probabilities));
-  status.Update(TensorFromProto("log_probabilities",
-                                response.log_probabilities(),
-                                outputs.log_probabilities));
-  status.Update(TensorFromProto("predictions", response.predictions(),
-                                outputs.predictions));
+absl::StatusOr<LossSummary> LossSummaryFromAnswer(
+    const grpc::ByteBuffer& answer, const LossOutputs<T, G>& outputs) {
+  using Response = v1::ComputeLossResponse;
+  const TensorField fields[] = {
+      FieldFor("gradient", Response::kGradientFieldNumber, outputs.gradient),
+      FieldFor("row_losses", Response::kRowLossesFieldNumber,
+               outputs.row_losses),
+      FieldFor("log_sum_exp", Response::kLogSumExpFieldNumber,
+               outputs.log_sum_exp),
+      FieldFor("probabilities", Response::kProbabilitiesFieldNumber,
+               outputs.probabilities),
+      FieldFor("log_probabilities", Response::kLogProbabilitiesFieldNumber,
+               outputs.log_probabilities),
+      FieldFor("predictions", Response::kPredictionsFieldNumber,
+               outputs.predictions)};
+  Response response;
+  const absl::Status status = ReadAnswer(answer, fields, &response);
   if (!status.ok()) return status;
 
   LossSummary summary;
@@ -138,13 +140,13 @@ template absl::Status HessianRequestToProto(
 template absl::Status HessianRequestToProto(
     const Batch<double>&, const LossOptions&, absl::Span<const double>,
     absl::Span<const double>, v1::ComputeHessianVectorProductRequest*);
-template absl::StatusOr<LossSummary> LossSummaryFromProto(
-    const v1::ComputeLossResponse&, const LossOutputs<float>&);
-template absl::StatusOr<LossSummary> LossSummaryFromProto(
-    const v1::ComputeLossResponse&, const LossOutputs<float, double>&);
-template absl::StatusOr<LossSummary> LossSummaryFromProto(
-    const v1::ComputeLossResponse&, const LossOutputs<double>&);
-template absl::StatusOr<LossSummary> LossSummaryFromProto(
-    const v1::ComputeLossResponse&, const LossOutputs<double, float>&);
+template absl::StatusOr<LossSummary> LossSummaryFromAnswer(
+    const grpc::ByteBuffer&, const LossOutputs<float>&);
+template absl::StatusOr<LossSummary> LossSummaryFromAnswer(
+    const grpc::ByteBuffer&, const LossOutputs<float, double>&);
+template absl::StatusOr<LossSummary> LossSummaryFromAnswer(
+    const grpc::ByteBuffer&, const LossOutputs<double>&);
+template absl::StatusOr<LossSummary> LossSummaryFromAnswer(
+    const grpc::ByteBuffer&, const LossOutputs<double, float>&);
 
 }  // namespace lossd

@@ -1,6 +1,8 @@
 #ifndef LOSSD_CLIENT_LOSSD_CONVERT_H_
 #define LOSSD_CLIENT_LOSSD_CONVERT_H_
 
+#include <grpcpp/support/byte_buffer.h>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/lossd/options.h"
@@ -9,7 +11,8 @@
 namespace lossd {
 
 // Checks the sizes of `batch`, of the loss's weights and of `outputs` and fills
-// an empty `request` with what they ask for. T and G are float or double.
+// an empty `request` with what they ask for, all but the logits' elements. T
+// and G are float or double.
 // Errors: InvalidArgument: rows, classes or inner out of its range; a size that
 //   contradicts them; both of labels and targets, or neither.
 //   ResourceExhausted: more than the 2 GiB that a message can hold.
@@ -20,19 +23,20 @@ absl::Status LossRequestToProto(const Batch<T>& batch,
                                 v1::ComputeLossRequest* request);
 
 // The same for the product of the Hessian and `vector`, which goes to
-// `product`.
+// `product`; all but the elements of the logits and the vector.
 template <typename T>
 absl::Status HessianRequestToProto(
     const Batch<T>& batch, const LossOptions& options,
     absl::Span<const T> vector, absl::Span<const T> product,
     v1::ComputeHessianVectorProductRequest* request);
 
-// Copies the tensors of `response` into `outputs` and returns its numbers.
-// Errors: Internal: a tensor that was asked for is absent, or has another type
-//   or length than `outputs` wants.
+// Copies the tensors of `answer`, a ComputeLossResponse, into `outputs` and
+// returns its numbers.
+// Errors: Internal: no valid message; a tensor that was asked for is absent, or
+//   has another type or length than `outputs` wants.
 template <typename T, typename G>
-absl::StatusOr<LossSummary> LossSummaryFromProto(
-    const v1::ComputeLossResponse& response, const LossOutputs<T, G>& outputs);
+absl::StatusOr<LossSummary> LossSummaryFromAnswer(
+    const grpc::ByteBuffer& answer, const LossOutputs<T, G>& outputs);
 
 ServerInfo ServerInfoFromProto(const v1::GetServerInfoResponse& response);
 

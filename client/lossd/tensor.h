@@ -33,18 +33,18 @@ struct SizeCheck {
 };
 absl::Status CheckSizes(std::initializer_list<SizeCheck> checks);
 
+// Fills an empty `tensor` with type and shape.
+template <typename T>
+void TensorHeadToProto(absl::Span<const int64_t> shape, v1::Tensor* tensor) {
+  tensor->set_data_type(kDataType<T>);
+  tensor->mutable_shape()->Add(shape.begin(), shape.end());
+}
+
 // Fills an empty `tensor` with a copy of `values`. T is float, double or
 // int64_t. REQUIRES: as many values as `shape` holds.
 template <typename T>
 void TensorToProto(absl::Span<const T> values, absl::Span<const int64_t> shape,
                    v1::Tensor* tensor);
-
-// Copies the elements of `tensor`, the answer's field `name`, to `out`; nothing
-// for an empty `out`.
-// Errors: Internal: another type or length than `out` has.
-template <typename T>
-absl::Status TensorFromProto(const char* name, const v1::Tensor& tensor,
-                             absl::Span<T> out);
 
 }  // namespace lossd
 
