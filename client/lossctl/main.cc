@@ -22,7 +22,8 @@ int Run(int argc, char** argv) {
       ->envname("LOSSD_TARGET")
       ->capture_default_str();
   app.add_option("--timeout", common.timeout_seconds,
-                 "The most time for the whole command, in seconds")
+                 "The most time for the whole command, for bench of each call, "
+                 "in seconds")
       ->check(lossd::SecondsCheck())
       ->capture_default_str();
   app.add_flag("--json", common.json, "Print one JSON object");
@@ -32,6 +33,7 @@ int Run(int argc, char** argv) {
   AddHvp(app, common, &command);
   AddInfo(app, common, &command);
   AddHealth(app, common, &command);
+  AddBench(app, common, &command);
   app.footer(LossHelp());
   try {
     app.parse(argc, argv);

@@ -200,7 +200,7 @@ TEST(LossctlTest, HelpsWithZero) {
   EXPECT_EQ(result.exit_code, 0);
   for (const char* command :
        {"compute", "explain", "check-gradient", "hvp", "info", "health",
-        "LOSSD_TARGET", "--timeout", "--json"}) {
+        "bench", "LOSSD_TARGET", "--timeout", "--json"}) {
     EXPECT_THAT(result.out, HasSubstr(command));
   }
 }
