@@ -50,7 +50,7 @@ absl::Status ViewLogits(const wire::LossRequest& request, LogitsSource source,
   if (!logits.ok()) return logits.status();
   view.logits_type = view.gradient_type =
       *FloatTypeFromProto(logits->data_type);
-  const absl::Status status = ViewRows(request, *logits, view);
+  absl::Status status = ViewRows(request, *logits, view);
   if (!status.ok() || source == LogitsSource::kRequest ||
       view.class_axis.classes_last()) {
     return status;

@@ -8,7 +8,8 @@
 namespace lossd::rpc {
 namespace {
 
-// One message that waits keeps the next stage busy.
+// One message that waits keeps the next stage busy. Copies of a ByteBuffer share
+// its slices.
 constexpr size_t kAhead = 1;
 
 }  // namespace
@@ -36,7 +37,7 @@ void StreamCall::OnRead(bool ok) {
     if (!status.ok()) {
       End(status);
     } else if (ok) {
-      TakeMessage(std::move(message));
+      TakeMessage(message);
     } else {
       is_read_to_end_ = true;
     }
@@ -45,12 +46,12 @@ void StreamCall::OnRead(bool ok) {
   Release();
 }
 
-void StreamCall::TakeMessage(grpc::ByteBuffer message) {
+void StreamCall::TakeMessage(const grpc::ByteBuffer& message) {
   const size_t bytes = message.Length();
   if (bytes > static_cast<size_t>(environment().max_request_bytes)) {
     return End(ChunkTooLarge(bytes, environment().max_request_bytes));
   }
-  to_compute_.push_back(std::move(message));
+  to_compute_.push_back(message);
 }
 
 void StreamCall::OnWritten(bool ok) {
@@ -70,7 +71,7 @@ void StreamCall::Compute() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!to_compute_.empty()) {
-      message = std::move(to_compute_.front());
+      message = to_compute_.front();
       to_compute_.pop_front();
     }
     // The next one is read meanwhile.
@@ -129,7 +130,7 @@ void StreamCall::GoOn() {
   }
   if (!is_writing_ && !to_write_.empty()) {
     is_writing_ = true;
-    outgoing_ = std::move(to_write_.front());
+    outgoing_ = to_write_.front();
     to_write_.pop_front();
     Hold();
     stream().Write(outgoing_, &written_tag_);

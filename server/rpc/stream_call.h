@@ -41,7 +41,7 @@ class StreamCall : public Call {
   //
   // Starts whatever can be started now.
   void GoOn();
-  void TakeMessage(grpc::ByteBuffer message);
+  void TakeMessage(const grpc::ByteBuffer& message);
   // Decides the call's end, if nothing has yet.
   void End(absl::Status status);
 
