@@ -19,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 constexpr int kSlices = 4;
+constexpr int kLeastRounds = 2;  // of a slice
 constexpr int kWarmUpRounds = 3;
 constexpr double kWarmUpSeconds = 0.3;
 
@@ -100,7 +101,7 @@ absl::Status Alternate(const std::vector<Subject*>& subjects, double seconds,
 absl::Status Slice(const std::vector<Subject*>& subjects, double seconds) {
   const absl::Status status = Alternate(subjects, 0.0, 1, /*keep=*/false);
   if (!status.ok()) return status;
-  return Alternate(subjects, seconds / kSlices, 1, /*keep=*/true);
+  return Alternate(subjects, seconds / kSlices, kLeastRounds, /*keep=*/true);
 }
 
 // The Python side of a payload.

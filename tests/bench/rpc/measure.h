@@ -43,9 +43,10 @@ struct Addresses {
 };
 
 // Calls the service and the echo in turn, call by call, for `seconds` and at
-// least once, after calls that warm up. With `torch`, stops four times on the
-// way for its service and its steps, each for half of `seconds` in all. Before,
-// each answer is looked at once; in between, its length only.
+// least eight times, after calls that warm up. With `torch`, stops four times
+// on the way for its service and its steps, each for half of `seconds` in all.
+// Before, each answer is looked at once; in between, its length only.
+//
 // Errors: what a server answers; Internal: an answer that is wrong.
 absl::StatusOr<Result> Measure(const std::string& transport,
                                const Payload& payload,
