@@ -11,8 +11,8 @@ namespace lossd::rpc {
 // accepted -> reading -> queued -> computing -> finishing -> gone
 //
 // A poller moves it up to `queued` and hands the message to the pool; a pool
-// thread computes and starts the finish. Every error goes straight to
-// `finishing`.
+// thread computes and starts the finish. A small message the poller computes by
+// itself. Every error goes straight to `finishing`.
 class UnaryCall : public Call {
  public:
   UnaryCall(const CallEnvironment& environment, int method,
