@@ -113,6 +113,10 @@ bool ReadFields(absl::Span<const TensorField> fields, CodedInputStream& input,
   return input.ConsumedEntireMessage();
 }
 
+absl::Status NoMessage() {
+  return absl::InternalError("the server's answer is no valid message");
+}
+
 absl::Status CheckFound(const TensorField& field, const Found& found) {
   const bool fits = found.head.data_type() == field.type &&
                     found.head.contents_case() == 0 &&
@@ -147,9 +151,7 @@ grpc::ByteBuffer HessianRequestBytes(
 absl::Status ReadAnswer(const grpc::ByteBuffer& answer,
                         absl::Span<const TensorField> fields,
                         google::protobuf::MessageLite* rest) {
-  const absl::Status invalid =
-      absl::InternalError("the server's answer is no valid message");
-  if (!answer.Valid()) return invalid;
+  if (!answer.Valid()) return NoMessage();
   grpc::ByteBuffer bytes = answer;
   std::vector<Found> found(fields.size());
   std::string others;
@@ -158,9 +160,9 @@ absl::Status ReadAnswer(const grpc::ByteBuffer& answer,
     CodedInputStream input(&reader);
     StringOutputStream stream(&others);
     CodedOutputStream output(&stream);
-    if (!ReadFields(fields, input, &found, output)) return invalid;
+    if (!ReadFields(fields, input, &found, output)) return NoMessage();
   }
-  if (!rest->ParseFromString(others)) return invalid;
+  if (!rest->ParseFromString(others)) return NoMessage();
   for (size_t i = 0; i < fields.size(); ++i) {
     absl::Status status = CheckFound(fields[i], found[i]);
     if (!status.ok()) return status;
