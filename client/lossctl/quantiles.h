@@ -12,8 +12,9 @@
 namespace lossd::lossctl {
 
 // Returns the least value that at least a share `q` of `sorted` is not above
-// (the nearest rank): one of them, never a mean of two. REQUIRES: `sorted` is
-// ascending and not empty; q is in [0, 1].
+// (the nearest rank): one of them, never a mean of two.
+//
+// REQUIRES: `sorted` is ascending and not empty; q is in [0, 1].
 inline double Quantile(absl::Span<const double> sorted, double q) {
   assert(!sorted.empty() && q >= 0.0 && q <= 1.0);
   // 0.07 * 100 is a little above 7.
