@@ -2,8 +2,6 @@
 
 #include "server/rpc/errors.h"
 #include "server/rpc/status.h"
-#include "server/rpc/stream_call.h"
-#include "server/rpc/unary_call.h"
 
 namespace lossd::rpc {
 namespace {
@@ -25,12 +23,9 @@ std::chrono::steady_clock::time_point SteadyDeadline(
 
 }  // namespace
 
-Call::Call(const CallEnvironment& environment, int method,
+Call::Call(const CallEnvironment& environment,
            grpc::ServerCompletionQueue* queue)
-    : environment_(environment),
-      method_(method),
-      queue_(queue),
-      stream_(&context_) {
+    : environment_(environment), queue_(queue), stream_(&context_) {
   environment_.live_calls.fetch_add(1);
 }
 
@@ -40,16 +35,10 @@ Call::~Call() {
   if (live_calls.fetch_sub(1) == 1) live_calls.notify_all();
 }
 
-void Call::Request(const CallEnvironment& environment, int method,
-                   grpc::ServerCompletionQueue* queue) {
-  Call* const call =
-      LossService::IsStream(method)
-          ? static_cast<Call*>(new StreamCall(environment, method, queue))
-          : new UnaryCall(environment, method, queue);
+void Call::Await(Call* call) {
   call->context_.AsyncNotifyWhenDone(&call->done_tag_);
   call->HandOver();
-  environment.service.RequestCall(method, &call->context_, &call->stream_,
-                                  queue, &call->accepted_tag_);
+  call->Listen(&call->context_, &call->accepted_tag_);
 }
 
 void Call::HandleEvent(void* tag, bool ok) {
@@ -64,18 +53,21 @@ void Call::OnAccepted(bool ok) {
     delete this;
     return;
   }
-  Request(environment_, method_, queue_);
+  Await(Another());
   holds_ = 2;  // one for the finished tag, one for the done tag
   deadline_ = SteadyDeadline(context_);
-  inside_ = environment_.gate.Enter();
-  if (!inside_) return Finish(Draining());
+  if (passes_gate()) {
+    inside_ = environment_.gate.Enter();
+    if (!inside_) return Finish(Draining());
+  }
   const absl::Status status = CheckStop();
   if (!status.ok()) return Finish(status);
   Begin();
 }
 
 void Call::OnDone() {
-  if (context_.IsCancelled()) Cancel();
+  if (context_.IsCancelled()) cancelled_.store(true);
+  OnGone();
   Release();
 }
 
@@ -86,6 +78,12 @@ void Call::Finish(const absl::Status& status) {
   }
   HandOver();
   stream_.Finish(wire.status, &finished_tag_);
+}
+
+void Call::FinishWith(const grpc::ByteBuffer& response) {
+  HandOver();
+  stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
+                         &finished_tag_);
 }
 
 absl::Status Call::CheckStop() const {

@@ -4,6 +4,7 @@
 
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
 #include <chrono>
@@ -12,6 +13,7 @@
 #include "absl/status/status.h"
 #include "server/compute/thread_pool.h"
 #include "server/rpc/call_gate.h"
+#include "server/rpc/health_service.h"
 #include "server/rpc/loss_service.h"
 
 namespace lossd::rpc {
@@ -19,6 +21,7 @@ namespace lossd::rpc {
 // What all calls of a server share; outlives them.
 struct CallEnvironment {
   LossService& service;
+  HealthService& health;
   compute::ThreadPool& pool;
   CallGate& gate;
   // Call objects, those among them that only wait for a caller; 0 notifies.
@@ -34,10 +37,8 @@ struct CallEnvironment {
 // tasks have ended: whatever will come back to it holds it.
 class Call {
  public:
-  // Asks for the next call of `method` on `queue`; it lives from then on.
-  // `environment` outlives it.
-  static void Request(const CallEnvironment& environment, int method,
-                      grpc::ServerCompletionQueue* queue);
+  // Waits for a caller of `call`, which lives by itself from then on.
+  static void Await(Call* call);
 
   // What a poller does with each event of a queue that carries calls.
   static void HandleEvent(void* tag, bool ok);
@@ -46,8 +47,8 @@ class Call {
   Call& operator=(const Call&) = delete;
 
  protected:
-  Call(const CallEnvironment& environment, int method,
-       grpc::ServerCompletionQueue* queue);
+  // `environment` and `queue` outlive it.
+  Call(const CallEnvironment& environment, grpc::ServerCompletionQueue* queue);
   virtual ~Call();
 
   // What comes back from gRPC; it points back to its call.
@@ -56,15 +57,25 @@ class Call {
     void (*handle)(Call& call, bool ok);
   };
 
+  // Asks gRPC for a call of its method, with stream() on queue().
+  virtual void Listen(grpc::ServerContext* context, void* tag) = 0;
+  // One more of its kind, for the next caller.
+  virtual Call* Another() const = 0;
+  // Whether a closed gate keeps it out.
+  virtual bool passes_gate() const { return true; }
+
   // A call came and was let in. A poller's thread.
   virtual void Begin() = 0;
+  // The caller does not wait for the call any more. A poller's thread.
+  virtual void OnGone() {}
 
-  // Ends the call. REQUIRES: not ended yet; no other operation is started.
+  // Ends the call, with an answer or without one. REQUIRES: not ended yet; no
+  // other operation is started afterwards.
   void Finish(const absl::Status& status);
+  void FinishWith(const grpc::ByteBuffer& response);
 
   // Ok while the caller still wants the answer.
   absl::Status CheckStop() const;
-  void Cancel() { cancelled_.store(true); }
 
   // Takes one more hold on the call, for a tag or a task to come; gives one up.
   void Hold() { holds_.fetch_add(1, std::memory_order_relaxed); }
@@ -73,10 +84,8 @@ class Call {
   void HandOver() { hand_overs_.fetch_add(1, std::memory_order_acq_rel); }
 
   const CallEnvironment& environment() const { return environment_; }
-  int method() const { return method_; }
+  grpc::ServerCompletionQueue* queue() const { return queue_; }
   LossService::Stream& stream() { return stream_; }
-  // Finish's, held from the start.
-  Tag* finished_tag() { return &finished_tag_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -85,7 +94,6 @@ class Call {
   void OnDone();
 
   const CallEnvironment& environment_;
-  const int method_;
   grpc::ServerCompletionQueue* const queue_;
   grpc::ServerContext context_;
   LossService::Stream stream_;

@@ -8,16 +8,25 @@
 namespace lossd::rpc {
 namespace {
 
-// One message that waits keeps the next stage busy. Copies of a ByteBuffer share
-// its slices.
+// One message that waits keeps the next stage busy. Copies of a ByteBuffer
+// share its slices.
 constexpr size_t kAhead = 1;
 
 }  // namespace
 
 StreamCall::StreamCall(const CallEnvironment& environment, int method,
                        grpc::ServerCompletionQueue* queue)
-    : Call(environment, method, queue),
+    : Call(environment, queue),
+      method_(method),
       batch_(environment.service.NewStreamedBatch()) {}
+
+void StreamCall::Listen(grpc::ServerContext* context, void* tag) {
+  environment().service.RequestCall(method_, context, &stream(), queue(), tag);
+}
+
+Call* StreamCall::Another() const {
+  return new StreamCall(environment(), method_, queue());
+}
 
 void StreamCall::Begin() {
   Hold();

@@ -28,6 +28,8 @@ class StreamCall : public Call {
              grpc::ServerCompletionQueue* queue);
 
  private:
+  void Listen(grpc::ServerContext* context, void* tag) override;
+  Call* Another() const override;
   void Begin() override;
 
   void OnRead(bool ok);
@@ -45,6 +47,7 @@ class StreamCall : public Call {
   // Decides the call's end, if nothing has yet.
   void End(absl::Status status);
 
+  const int method_;
   std::mutex mutex_;  // guards all below but batch_, which is the task's
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;

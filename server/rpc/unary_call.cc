@@ -12,6 +12,14 @@ constexpr size_t kSmallBytes = 32 << 10;
 
 }  // namespace
 
+void UnaryCall::Listen(grpc::ServerContext* context, void* tag) {
+  environment().service.RequestCall(method_, context, &stream(), queue(), tag);
+}
+
+Call* UnaryCall::Another() const {
+  return new UnaryCall(environment(), method_, queue());
+}
+
 void UnaryCall::Begin() {
   HandOver();
   stream().Read(&request_, &read_tag_);
@@ -36,7 +44,7 @@ void UnaryCall::Compute() {
   if (status.ok()) {
     const auto stop_check = [this] { return CheckStop(); };
     const absl::StatusOr<grpc::ByteBuffer> response =
-        environment().service.Run(method(), request_, stop_check);
+        environment().service.Run(method_, request_, stop_check);
     if (response.ok()) {
       FinishWith(*response);
     } else {
@@ -45,12 +53,6 @@ void UnaryCall::Compute() {
   }
   if (!status.ok()) Finish(status);
   Release();
-}
-
-void UnaryCall::FinishWith(const grpc::ByteBuffer& response) {
-  HandOver();
-  stream().WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
-                          finished_tag());
 }
 
 }  // namespace lossd::rpc

@@ -17,15 +17,17 @@ class UnaryCall : public Call {
  public:
   UnaryCall(const CallEnvironment& environment, int method,
             grpc::ServerCompletionQueue* queue)
-      : Call(environment, method, queue) {}
+      : Call(environment, queue), method_(method) {}
 
  private:
+  void Listen(grpc::ServerContext* context, void* tag) override;
+  Call* Another() const override;
   void Begin() override;
   void OnRead(bool ok);
   // The pool's part.
   void Compute();
-  void FinishWith(const grpc::ByteBuffer& response);
 
+  const int method_;
   grpc::ByteBuffer request_;
   Tag read_tag_{this, [](Call& call, bool ok) {
                   static_cast<UnaryCall&>(call).OnRead(ok);
