@@ -32,6 +32,20 @@ grpc::Status FakeServer::Service::ComputeHessianVectorProduct(
   return second_order(*request, *response);
 }
 
+grpc::Status FakeServer::Service::StreamLoss(grpc::ServerContext* context,
+                                             Stream* stream) {
+  ++calls;
+  StreamHandler streaming;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    streaming = stream_handler;
+  }
+  if (streaming == nullptr) {
+    return {grpc::StatusCode::UNIMPLEMENTED, "no streams"};
+  }
+  return streaming(*context, *stream);
+}
+
 grpc::Status FakeServer::Service::GetServerInfo(
     grpc::ServerContext*, const v1::GetServerInfoRequest*,
     v1::GetServerInfoResponse* response) {
@@ -67,6 +81,11 @@ FakeServer::~FakeServer() {
 void FakeServer::OnHessianVectorProduct(HessianHandler handler) {
   std::lock_guard<std::mutex> lock(service_.mutex);
   service_.hessian_handler = std::move(handler);
+}
+
+void FakeServer::OnStreamLoss(StreamHandler handler) {
+  std::lock_guard<std::mutex> lock(service_.mutex);
+  service_.stream_handler = std::move(handler);
 }
 
 void FakeServer::SetServing(const std::string& service, bool serving) {
