@@ -66,12 +66,22 @@ struct Found {
   size_t raw_bytes = 0;
 };
 
+// Reads a message's length and limits the input to it. False also where that is
+// more than is left of the message around it: PushLimit would take less.
+bool PushLength(CodedInputStream& input, CodedInputStream::Limit* limit) {
+  int length = 0;
+  if (!input.ReadVarintSizeAsInt(&length)) return false;
+  const int left = input.BytesUntilLimit();  // negative: no message around
+  if (left >= 0 && length > left) return false;
+  *limit = input.PushLimit(length);
+  return true;
+}
+
 // Reads a tensor, its length first; its elements only when they fit.
 bool ReadTensor(const TensorField& field, CodedInputStream& input,
                 Found* found) {
-  int length = 0;
-  if (!input.ReadVarintSizeAsInt(&length)) return false;
-  const auto limit = input.PushLimit(length);
+  CodedInputStream::Limit limit = 0;
+  if (!PushLength(input, &limit)) return false;
   std::string head;
   {
     StringOutputStream stream(&head);
@@ -153,9 +163,8 @@ bool ReadChunk(absl::Span<char> gradient, CodedInputStream& input,
 // Reads a message's length and then, by `read`, the message.
 template <typename Read>
 bool ReadNested(CodedInputStream& input, Read read) {
-  int length = 0;
-  if (!input.ReadVarintSizeAsInt(&length)) return false;
-  const auto limit = input.PushLimit(length);
+  CodedInputStream::Limit limit = 0;
+  if (!PushLength(input, &limit)) return false;
   // The end of the bytes passes for the message's end, too.
   return read() && input.BytesUntilLimit() == 0 &&
          input.CheckEntireMessageConsumedAndPopLimit(limit);

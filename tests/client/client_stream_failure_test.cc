@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -213,14 +214,15 @@ TEST_F(ClientStreamFailureTest, IsSentAgainAsAWholeWhenUnavailable) {
 }
 
 TEST_F(ClientStreamFailureTest, EndsAtItsDeadline) {
-  absl::Notification ended;
-  server_.OnStreamLoss([&](auto&, auto&) {
-    ended.WaitForNotification();
+  // The handler may end after this test.
+  const auto ended = std::make_shared<absl::Notification>();
+  server_.OnStreamLoss([ended](auto&, auto&) {
+    ended->WaitForNotification();
     return grpc::Status::OK;
   });
   const absl::Status status =
       Compute(Transfer::kStream, absl::Milliseconds(50)).status();
-  ended.Notify();
+  ended->Notify();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(status.message()), HasSubstr(server_.target()));
 }
