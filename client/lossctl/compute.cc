@@ -1,15 +1,19 @@
 // lossctl compute: one batch from .npy files.
 #include <fmt/core.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/lossctl/batch_files.h"
 #include "client/lossctl/command.h"
 #include "client/lossctl/loss_flags.h"
 #include "client/lossctl/output_file.h"
+#include "client/lossctl/progress_bar.h"
 
 namespace lossd::lossctl {
 namespace {
@@ -25,6 +29,7 @@ struct ComputeFlags {
   std::string probabilities_out;
   std::string log_probabilities_out;
   std::string predictions_out;
+  bool stream = false;
 
   std::vector<std::string> OutputPaths() const {
     return {gradient_out,      row_losses_out,        log_sum_exp_out,
@@ -99,12 +104,33 @@ void PrintSummary(const CommonFlags& common, const ComputeFlags& flags,
   }
 }
 
+// Why these flags do not go with --stream.
+absl::Status CheckStream(const ComputeFlags& flags, int64_t inner) {
+  if (!flags.stream) return absl::OkStatus();
+  if (inner != 1) {
+    return absl::InvalidArgumentError(
+        fmt::format("--stream with --class-axis {}, want the last axis: its "
+                    "chunks are of whole rows",
+                    flags.batch.class_axis));
+  }
+  for (const auto& [flag, path] :
+       {std::pair("--probabilities-out", &flags.probabilities_out),
+        std::pair("--log-probabilities-out", &flags.log_probabilities_out)}) {
+    if (path->empty()) continue;
+    return absl::InvalidArgumentError(fmt::format(
+        "--stream with {}, want one of them: these come in one message", flag));
+  }
+  return absl::OkStatus();
+}
+
 template <typename G, typename T>
 int Compute(const CommonFlags& common, ComputeFlags& flags,
             const BatchArrays<T>& input) {
-  const CallOptions call = CallOptionsFrom(common);
+  CallOptions call = CallOptionsFrom(common);
+  if (flags.stream) call.transfer = Transfer::kStream;
   OutputFiles files;
-  absl::Status status = flags.loss.Read(input.rows, input.classes);
+  absl::Status status = CheckStream(flags, input.inner);
+  status.Update(flags.loss.Read(input.rows, input.classes));
   for (const std::string& path : flags.OutputPaths()) {
     status.Update(files.Open(path));
   }
@@ -115,8 +141,14 @@ int Compute(const CommonFlags& common, ComputeFlags& flags,
   LossOptions options = flags.loss.options();
   options.non_finite_policy = flags.non_finite_policy;
   Results<T, G> results(flags, input.logits.size(), input.rows);
-  const auto summary = client->template ComputeLoss<T, G>(
-      input.View(flags.loss), options, call, results.Spans());
+  const auto summary = [&] {
+    ProgressBar bar(isatty(STDERR_FILENO) == 1 ? stderr : nullptr, absl::Now());
+    call.progress = [&bar](int64_t rows_done, int64_t rows) {
+      bar.Update(rows_done, rows, absl::Now());
+    };
+    return client->template ComputeLoss<T, G>(input.View(flags.loss), options,
+                                              call, results.Spans());
+  }();
   if (!summary.ok()) return Fail(common, summary.status());
   status = WriteFiles(flags, input, results, files);
   if (!status.ok()) return Fail(common, status);
@@ -156,6 +188,11 @@ void AddFlags(CLI::App* compute, ComputeFlags* flags) {
           CLI::CheckedTransformer(std::map<std::string, NonFinitePolicy>{
               {"reject", NonFinitePolicy::kReject},
               {"propagate", NonFinitePolicy::kPropagate}}));
+  compute->add_flag("--stream", flags->stream,
+                    "Send the logits in chunks of rows, whatever the batch's "
+                    "size; default: from 4 MiB on, or when the server takes "
+                    "less. The class axis must be the last; not with "
+                    "--probabilities-out or --log-probabilities-out");
   const auto add = [compute](const char* flag, std::string* path,
                              const char* what) {
     return compute->add_option(flag, *path,

@@ -9,14 +9,19 @@
 namespace lossd {
 namespace {
 
-// Protobuf's own limit, less what shapes and lengths may take.
-constexpr int64_t kMaxPayloadBytes =
-    std::numeric_limits<int32_t>::max() - 64 * 1024;
-
-// Checks rows, classes and inner and, from these alone, whether the batch and
-// `other_bytes` can be one message.
+// The error of a batch that `is` larger than messages hold.
 template <typename T>
-absl::Status CheckCounts(const Batch<T>& batch, int64_t other_bytes) {
+absl::Status TooLarge(const Batch<T>& batch, const char* is) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a batch of ", batch.rows, " x ", batch.classes, " ",
+                   sizeof(T), "-byte logits ", is, " larger than the ",
+                   kMaxMessageBytes, " bytes of one message"));
+}
+
+// Checks rows, classes and inner and, from these alone, that their product is
+// of this world.
+template <typename T>
+absl::Status CheckCounts(const Batch<T>& batch) {
   if (batch.rows < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("rows = ", batch.rows, ", want >= 0"));
@@ -34,26 +39,39 @@ absl::Status CheckCounts(const Batch<T>& batch, int64_t other_bytes) {
         "rows = ", batch.rows, ", want a multiple of inner = ", batch.inner));
   }
   int64_t elements = 0;
-  const bool overflow =
-      __builtin_mul_overflow(batch.rows, batch.classes, &elements);
-  // None of the products below overflows, after these two comparisons.
-  if (!overflow && elements <= kMaxPayloadBytes) {
-    const int64_t logits_bytes = elements * int64_t{sizeof(T)};
-    const int64_t doubles = static_cast<int64_t>(
-        batch.row_weights.size() + batch.upstream_gradient.size());
-    const int64_t labels_bytes = batch.targets.empty()
-                                     ? batch.rows * int64_t{sizeof(int64_t)}
-                                     : logits_bytes;
-    if (logits_bytes + labels_bytes + doubles * int64_t{sizeof(double)} +
-            other_bytes <=
-        kMaxPayloadBytes) {
-      return absl::OkStatus();
-    }
+  if (__builtin_mul_overflow(batch.rows, batch.classes, &elements) ||
+      elements > std::numeric_limits<int64_t>::max() / 32 ||
+      batch.rows > std::numeric_limits<int64_t>::max() / 32) {
+    return TooLarge(batch, "is");
   }
-  return absl::ResourceExhaustedError(
-      absl::StrCat("a batch of ", batch.rows, " x ", batch.classes, " ",
-                   sizeof(T), "-byte logits is larger than the ",
-                   kMaxPayloadBytes, " bytes of one message"));
+  return absl::OkStatus();
+}
+
+// Checks that messages can hold what `needs` says. REQUIRES: CheckCounts.
+template <typename T>
+absl::Status CheckMessages(const Batch<T>& batch, const MessageNeeds& needs,
+                           int64_t head_bytes) {
+  const int64_t row_bytes =
+      batch.rows == 0 ? 0 : batch.classes * int64_t{sizeof(T)};
+  const int64_t logits_bytes = batch.rows * row_bytes;
+  const int64_t doubles = static_cast<int64_t>(batch.row_weights.size() +
+                                               batch.upstream_gradient.size());
+  const int64_t labels_bytes = batch.targets.empty()
+                                   ? batch.rows * int64_t{sizeof(int64_t)}
+                                   : logits_bytes;
+  const int64_t header_bytes = labels_bytes +
+                               doubles * int64_t{sizeof(double)} + head_bytes +
+                               needs.other_bytes;
+  if (!needs.one_row) {
+    return header_bytes + logits_bytes <= kMaxMessageBytes
+               ? absl::OkStatus()
+               : TooLarge(batch, "is");
+  }
+  if (row_bytes > kMaxMessageBytes) return TooLarge(batch, "has a row that is");
+  if (header_bytes > kMaxMessageBytes) {
+    return TooLarge(batch, "has labels and weights that are");
+  }
+  return absl::OkStatus();
 }
 
 template <typename T>
@@ -119,12 +137,15 @@ std::vector<int64_t> LogitsShape(const Batch<T>& batch) {
 
 template <typename T>
 absl::Status BatchToProto(const Batch<T>& batch, const LossOptions& options,
-                          int64_t other_bytes,
+                          const MessageNeeds& needs,
                           v1::ComputeLossRequest* request) {
   absl::Status status =
       LossSpecToProto(options.loss, batch.classes, request->mutable_loss());
-  status.Update(CheckCounts(
-      batch, other_bytes + static_cast<int64_t>(request->ByteSizeLong())));
+  status.Update(CheckCounts(batch));
+  if (status.ok()) {
+    status = CheckMessages(batch, needs,
+                           static_cast<int64_t>(request->ByteSizeLong()));
+  }
   if (status.ok()) status = CheckBatch(batch);
   if (!status.ok()) return status;
 
@@ -155,9 +176,11 @@ absl::Status BatchToProto(const Batch<T>& batch, const LossOptions& options,
 }
 
 template absl::Status BatchToProto(const Batch<float>&, const LossOptions&,
-                                   int64_t, v1::ComputeLossRequest*);
+                                   const MessageNeeds&,
+                                   v1::ComputeLossRequest*);
 template absl::Status BatchToProto(const Batch<double>&, const LossOptions&,
-                                   int64_t, v1::ComputeLossRequest*);
+                                   const MessageNeeds&,
+                                   v1::ComputeLossRequest*);
 template std::vector<int64_t> LogitsShape(const Batch<float>&);
 template std::vector<int64_t> LogitsShape(const Batch<double>&);
 

@@ -1,16 +1,15 @@
 #include "client/lossd/client.h"
 
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/client_context.h>
 
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
-#include "client/lossd/channel.h"
+#include "client/lossd/connection.h"
 #include "client/lossd/convert.h"
-#include "client/lossd/request_memory.h"
 #include "client/lossd/retry.h"
+#include "client/lossd/transfer.h"
 #include "client/lossd/wire.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "lossd/v1/loss_service.grpc.pb.h"
@@ -31,57 +30,25 @@ Health HealthFromProto(health_v1::HealthCheckResponse::ServingStatus status) {
   }
 }
 
-// One attempt at a unary call, bytes to bytes.
-grpc::Status CallOnce(grpc::GenericStub& stub, const std::string& method,
-                      grpc::ClientContext& context,
-                      const grpc::ByteBuffer& request,
-                      grpc::ByteBuffer* answer) {
-  grpc::CompletionQueue queue;
-  const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
-  grpc::Status status;
-  call->StartCall();
-  call->Finish(answer, &status, &queue);
-  void* tag = nullptr;
-  bool ok = false;
-  queue.Next(&tag, &ok);
-  queue.Shutdown();
-  queue.Next(&tag, &ok);
-  return status;
-}
-
 }  // namespace
 
 struct Client::Impl {
   explicit Impl(const ClientOptions& options)
-      : options(options),
-        channel(MakeChannel(options)),
-        bytes_service(std::make_unique<grpc::GenericStub>(channel)),
-        loss_service(v1::LossService::NewStub(channel)),
-        health_service(health_v1::Health::NewStub(channel)) {}
+      : connection(options),
+        loss_service(v1::LossService::NewStub(connection.channel())),
+        health_service(health_v1::Health::NewStub(connection.channel())) {}
 
-  // Calls the method of LossService, with retries.
-  absl::StatusOr<grpc::ByteBuffer> Call(const char* method,
-                                        const grpc::ByteBuffer& request,
-                                        const CallOptions& call) const {
-    const std::string path =
-        absl::StrCat("/", v1::LossService::service_full_name(), "/", method);
-    grpc::ByteBuffer answer;
-    const absl::Status status = CallWithRetries(
-        options.retry, options.target, call.deadline,
-        [&](grpc::ClientContext& context) {
-          return CallOnce(*bytes_service, path, context, request, &answer);
-        });
-    if (!status.ok()) return status;
-    return answer;
+  // Calls with a generated message, with retries.
+  absl::Status Call(
+      const RetryOptions& retry, const CallOptions& call,
+      absl::FunctionRef<grpc::Status(grpc::ClientContext&)> attempt) const {
+    return CallWithRetries(retry, connection.options().target, call.deadline,
+                           attempt);
   }
 
-  const ClientOptions options;
-  const std::shared_ptr<grpc::Channel> channel;
-  const std::unique_ptr<grpc::GenericStub> bytes_service;
+  Connection connection;
   const std::unique_ptr<v1::LossService::StubInterface> loss_service;
   const std::unique_ptr<health_v1::Health::StubInterface> health_service;
-  const std::shared_ptr<RequestMemory> memory =
-      std::make_shared<RequestMemory>();
 };
 
 absl::StatusOr<Client> Client::Connect(const ClientOptions& options) {
@@ -102,17 +69,7 @@ template <typename T, typename G>
 absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<T>& batch, const LossOptions& options, const CallOptions& call,
     const LossOutputs<T, G>& outputs) const {
-  v1::ComputeLossRequest request;
-  absl::Status status = LossRequestToProto(batch, options, outputs, &request);
-  if (!status.ok()) return status;
-
-  const auto answer =
-      impl_->Call("ComputeLoss",
-                  LossRequestBytes(std::move(request), RawBytes(batch.logits),
-                                   *impl_->memory),
-                  call);
-  if (!answer.ok()) return answer.status();
-  return LossSummaryFromAnswer(*answer, outputs);
+  return TransferLoss(impl_->connection, batch, options, call, outputs);
 }
 
 template <typename T>
@@ -127,11 +84,12 @@ absl::Status Client::ComputeHessianVectorProduct(const Batch<T>& batch,
   if (!status.ok()) return status;
 
   using Response = v1::ComputeHessianVectorProductResponse;
-  const auto answer = impl_->Call(
+  Connection& connection = impl_->connection;
+  const auto answer = connection.Call(
       "ComputeHessianVectorProduct",
       HessianRequestBytes(std::move(request), RawBytes(batch.logits),
-                          RawBytes(vector), *impl_->memory),
-      call);
+                          RawBytes(vector), connection.memory()),
+      call.deadline);
   if (!answer.ok()) return answer.status();
   Response rest;
   return ReadAnswer(
@@ -143,8 +101,8 @@ absl::StatusOr<ServerInfo> Client::GetServerInfo(
     const CallOptions& call) const {
   const v1::GetServerInfoRequest request;
   v1::GetServerInfoResponse response;
-  absl::Status status = CallWithRetries(
-      impl_->options.retry, impl_->options.target, call.deadline,
+  const absl::Status status = impl_->Call(
+      impl_->connection.options().retry, call,
       [&](grpc::ClientContext& context) {
         return impl_->loss_service->GetServerInfo(&context, request, &response);
       });
@@ -157,9 +115,8 @@ absl::StatusOr<Health> Client::CheckHealth(const std::string& service,
   health_v1::HealthCheckRequest request;
   request.set_service(service);
   health_v1::HealthCheckResponse response;
-  absl::Status status = CallWithRetries(
-      {.max_attempts = 1}, impl_->options.target, call.deadline,
-      [&](grpc::ClientContext& context) {
+  const absl::Status status =
+      impl_->Call({.max_attempts = 1}, call, [&](grpc::ClientContext& context) {
         return impl_->health_service->Check(&context, request, &response);
       });
   if (!status.ok()) return status;

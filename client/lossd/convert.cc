@@ -49,8 +49,9 @@ template <typename T, typename G>
 absl::Status LossRequestToProto(const Batch<T>& batch,
                                 const LossOptions& options,
                                 const LossOutputs<T, G>& outputs,
+                                const MessageNeeds& needs,
                                 v1::ComputeLossRequest* request) {
-  absl::Status status = BatchToProto(batch, options, 0, request);
+  absl::Status status = BatchToProto(batch, options, needs, request);
   if (status.ok()) status = CheckOutputs(batch, outputs);
   if (!status.ok()) return status;
   AddOutputs(outputs, request);
@@ -63,8 +64,8 @@ absl::Status HessianRequestToProto(
     absl::Span<const T> vector, absl::Span<const T> product,
     v1::ComputeHessianVectorProductRequest* request) {
   const auto vector_bytes = static_cast<int64_t>(vector.size() * sizeof(T));
-  absl::Status status =
-      BatchToProto(batch, options, vector_bytes, request->mutable_base());
+  absl::Status status = BatchToProto(
+      batch, options, {.other_bytes = vector_bytes}, request->mutable_base());
   if (!status.ok()) return status;
   const int64_t elements = batch.rows * batch.classes;
   status = CheckSizes({{"vector", vector.size(), elements, false},
@@ -75,31 +76,40 @@ absl::Status HessianRequestToProto(
 }
 
 template <typename T, typename G>
-absl::StatusOr<LossSummary> LossSummaryFromAnswer(
-    const grpc::ByteBuffer& answer, const LossOutputs<T, G>& outputs) {
+std::vector<TensorField> SummaryFields(const LossOutputs<T, G>& outputs) {
   using Response = v1::ComputeLossResponse;
-  const TensorField fields[] = {
-      FieldFor("gradient", Response::kGradientFieldNumber, outputs.gradient),
-      FieldFor("row_losses", Response::kRowLossesFieldNumber,
-               outputs.row_losses),
-      FieldFor("log_sum_exp", Response::kLogSumExpFieldNumber,
-               outputs.log_sum_exp),
-      FieldFor("probabilities", Response::kProbabilitiesFieldNumber,
-               outputs.probabilities),
-      FieldFor("log_probabilities", Response::kLogProbabilitiesFieldNumber,
-               outputs.log_probabilities),
-      FieldFor("predictions", Response::kPredictionsFieldNumber,
-               outputs.predictions)};
-  Response response;
-  const absl::Status status = ReadAnswer(answer, fields, &response);
-  if (!status.ok()) return status;
+  return {FieldFor("row_losses", Response::kRowLossesFieldNumber,
+                   outputs.row_losses),
+          FieldFor("log_sum_exp", Response::kLogSumExpFieldNumber,
+                   outputs.log_sum_exp),
+          FieldFor("probabilities", Response::kProbabilitiesFieldNumber,
+                   outputs.probabilities),
+          FieldFor("log_probabilities", Response::kLogProbabilitiesFieldNumber,
+                   outputs.log_probabilities),
+          FieldFor("predictions", Response::kPredictionsFieldNumber,
+                   outputs.predictions)};
+}
 
+LossSummary LossSummaryFromProto(const v1::ComputeLossResponse& response) {
   LossSummary summary;
   if (response.has_loss()) summary.loss = response.loss();
   summary.row_count = response.row_count();
   summary.correct_count = response.correct_count();
   summary.divisor = response.divisor();
   return summary;
+}
+
+template <typename T, typename G>
+absl::StatusOr<LossSummary> LossSummaryFromAnswer(
+    const grpc::ByteBuffer& answer, const LossOutputs<T, G>& outputs) {
+  using Response = v1::ComputeLossResponse;
+  std::vector<TensorField> fields = SummaryFields(outputs);
+  fields.push_back(
+      FieldFor("gradient", Response::kGradientFieldNumber, outputs.gradient));
+  Response response;
+  const absl::Status status = ReadAnswer(answer, fields, &response);
+  if (!status.ok()) return status;
+  return LossSummaryFromProto(response);
 }
 
 ServerInfo ServerInfoFromProto(const v1::GetServerInfoResponse& response) {
@@ -121,18 +131,22 @@ ServerInfo ServerInfoFromProto(const v1::GetServerInfoResponse& response) {
 template absl::Status LossRequestToProto(const Batch<float>&,
                                          const LossOptions&,
                                          const LossOutputs<float>&,
+                                         const MessageNeeds&,
                                          v1::ComputeLossRequest*);
 template absl::Status LossRequestToProto(const Batch<float>&,
                                          const LossOptions&,
                                          const LossOutputs<float, double>&,
+                                         const MessageNeeds&,
                                          v1::ComputeLossRequest*);
 template absl::Status LossRequestToProto(const Batch<double>&,
                                          const LossOptions&,
                                          const LossOutputs<double>&,
+                                         const MessageNeeds&,
                                          v1::ComputeLossRequest*);
 template absl::Status LossRequestToProto(const Batch<double>&,
                                          const LossOptions&,
                                          const LossOutputs<double, float>&,
+                                         const MessageNeeds&,
                                          v1::ComputeLossRequest*);
 template absl::Status HessianRequestToProto(
     const Batch<float>&, const LossOptions&, absl::Span<const float>,
@@ -140,6 +154,12 @@ template absl::Status HessianRequestToProto(
 template absl::Status HessianRequestToProto(
     const Batch<double>&, const LossOptions&, absl::Span<const double>,
     absl::Span<const double>, v1::ComputeHessianVectorProductRequest*);
+template std::vector<TensorField> SummaryFields(const LossOutputs<float>&);
+template std::vector<TensorField> SummaryFields(
+    const LossOutputs<float, double>&);
+template std::vector<TensorField> SummaryFields(const LossOutputs<double>&);
+template std::vector<TensorField> SummaryFields(
+    const LossOutputs<double, float>&);
 template absl::StatusOr<LossSummary> LossSummaryFromAnswer(
     const grpc::ByteBuffer&, const LossOutputs<float>&);
 template absl::StatusOr<LossSummary> LossSummaryFromAnswer(

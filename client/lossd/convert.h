@@ -3,9 +3,13 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
+#include <vector>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/lossd/batch_request.h"
 #include "client/lossd/options.h"
+#include "client/lossd/wire.h"
 #include "lossd/v1/loss_service.pb.h"
 
 namespace lossd {
@@ -15,11 +19,12 @@ namespace lossd {
 // and G are float or double.
 // Errors: InvalidArgument: rows, classes or inner out of its range; a size that
 //   contradicts them; both of labels and targets, or neither.
-//   ResourceExhausted: more than the 2 GiB that a message can hold.
+//   ResourceExhausted: more than a message can hold of what `needs` says.
 template <typename T, typename G>
 absl::Status LossRequestToProto(const Batch<T>& batch,
                                 const LossOptions& options,
                                 const LossOutputs<T, G>& outputs,
+                                const MessageNeeds& needs,
                                 v1::ComputeLossRequest* request);
 
 // The same for the product of the Hessian and `vector`, which goes to
@@ -37,6 +42,13 @@ absl::Status HessianRequestToProto(
 template <typename T, typename G>
 absl::StatusOr<LossSummary> LossSummaryFromAnswer(
     const grpc::ByteBuffer& answer, const LossOutputs<T, G>& outputs);
+
+// What a stream's summary has of `outputs`: all but the gradient.
+template <typename T, typename G>
+std::vector<TensorField> SummaryFields(const LossOutputs<T, G>& outputs);
+
+// The numbers of `response`.
+LossSummary LossSummaryFromProto(const v1::ComputeLossResponse& response);
 
 ServerInfo ServerInfoFromProto(const v1::GetServerInfoResponse& response);
 

@@ -3,6 +3,7 @@
 #define LOSSD_CLIENT_LOSSD_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,17 @@ struct ClientOptions {
   RetryOptions retry = {};
 };
 
+// How ComputeLoss's batch goes to the server.
+enum class Transfer {
+  // In chunks from 4 MiB of logits on, or when the server or a message takes
+  // less than the batch; else, and where kStream cannot be, in one message.
+  kAuto,
+  kUnary,  // one message each way
+  // Chunks of whole rows, for a batch of any size. Only with inner == 1 and
+  // without probabilities and log_probabilities.
+  kStream,
+};
+
 // What every call must say: retries and waits included, it ends by `deadline`;
 // absl::InfiniteFuture() means never.
 struct CallOptions {
@@ -45,6 +57,12 @@ struct CallOptions {
       : deadline(absl::Now() + timeout) {}
 
   absl::Time deadline;
+  // What follows concerns ComputeLoss alone.
+  Transfer transfer = Transfer::kAuto;
+  // Called on the caller's thread, as rows are done: those whose gradient came,
+  // or, with no gradient wanted, those sent. Starts again when the batch has to
+  // be sent again; of one message, only at the end. Must not throw.
+  std::function<void(int64_t rows_done, int64_t rows)> progress;
 };
 
 // How the row losses become one number.

@@ -8,9 +8,11 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "client/lossd/request_memory.h"
 #include "client/lossd/tensor.h"
@@ -35,6 +37,14 @@ grpc::ByteBuffer HessianRequestBytes(
     v1::ComputeHessianVectorProductRequest request, std::string_view logits,
     std::string_view vector, RequestMemory& memory);
 
+// Serializes the StreamLossRequest whose header is `request`, without contents
+// of its logits, and the one whose chunk is `raw`. REQUIRES: less than 2 GiB.
+grpc::ByteBuffer StreamHeaderBytes(v1::ComputeLossRequest request);
+grpc::ByteBuffer StreamChunkBytes(std::string_view raw, RequestMemory& memory);
+
+// The most bytes that a chunk's message has beside its rows.
+inline constexpr int64_t kChunkHeadBytes = 12;
+
 // A tensor of an answer, and where its elements go.
 struct TensorField {
   const char* name;
@@ -57,6 +67,22 @@ TensorField FieldFor(const char* name, int number, absl::Span<T> out) {
 absl::Status ReadAnswer(const grpc::ByteBuffer& answer,
                         absl::Span<const TensorField> fields,
                         google::protobuf::MessageLite* rest);
+
+// What a StreamLossResponse said.
+struct StreamAnswer {
+  v1::StreamLossResponse::MessageCase kind =
+      v1::StreamLossResponse::MESSAGE_NOT_SET;
+  int64_t first_row = 0;      // of a gradient chunk
+  size_t gradient_bytes = 0;  // its length
+};
+
+// Reads the StreamLossResponse `message`: a gradient chunk's elements, if no
+// more than there is room, to the beginning of `gradient`; a summary as
+// ReadAnswer does.
+// Errors: Internal: no valid message; a summary's tensor as in ReadAnswer.
+absl::StatusOr<StreamAnswer> ReadStreamAnswer(
+    const grpc::ByteBuffer& message, absl::Span<char> gradient,
+    absl::Span<const TensorField> fields, v1::ComputeLossResponse* summary);
 
 }  // namespace lossd
 

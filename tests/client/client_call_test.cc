@@ -173,13 +173,15 @@ TEST(ClientCallTest, TakesMessagesOverFourMebibytesBothWays) {
     return grpc::Status::OK;
   });
   std::vector<double> gradient(kClasses);
+  CallOptions unary = Soon();
+  unary.transfer = Transfer::kUnary;
   const auto summary =
       Connect(server.target())
           .ComputeLoss<double>({.rows = 1,
                                 .classes = kClasses,
                                 .logits = logits,
                                 .labels = labels},
-                               {}, Soon(),
+                               {}, unary,
                                {.gradient = absl::MakeSpan(gradient)});
   ASSERT_TRUE(summary.ok()) << summary.status();
   EXPECT_EQ(gradient, logits);

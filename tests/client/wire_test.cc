@@ -12,35 +12,19 @@
 #include "client/lossd/convert.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/client/buffers.h"
 #include "tests/client/recorder.h"
 
 namespace lossd {
 namespace {
 
+using testing::BufferOf;
+using testing::BytesOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::SetRaw;
 
 using Response = v1::ComputeLossResponse;
-
-std::string BytesOf(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
-  EXPECT_TRUE(buffer.Dump(&slices).ok());
-  std::string bytes;
-  for (const grpc::Slice& slice : slices) {
-    bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
-  }
-  return bytes;
-}
-
-// In slices of at most `length` bytes.
-grpc::ByteBuffer BufferOf(const std::string& bytes, size_t length) {
-  std::vector<grpc::Slice> slices;
-  for (size_t at = 0; at < bytes.size(); at += length) {
-    slices.emplace_back(bytes.substr(at, length));
-  }
-  return grpc::ByteBuffer(slices.data(), slices.size());
-}
 
 class RequestBytesTest : public ::testing::Test {
  protected:
@@ -60,7 +44,7 @@ TEST_F(RequestBytesTest, AreThoseOfTheGeneratedCode) {
                                 .row_weights = weights};
     v1::ComputeLossRequest request;
     ASSERT_TRUE(LossRequestToProto(batch, {.divisor = 3.0},
-                                   LossOutputs<float>{}, &request)
+                                   LossOutputs<float>{}, {}, &request)
                     .ok());
     const auto bytes =
         LossRequestBytes(request, RawBytes(batch.logits), *memory_);
@@ -94,7 +78,7 @@ TEST_F(RequestBytesTest, OfNoRowsParse) {
   const Batch<float> none = {.rows = 0, .classes = 3};
   v1::ComputeLossRequest request;
   ASSERT_TRUE(
-      LossRequestToProto(none, {}, LossOutputs<float>{}, &request).ok());
+      LossRequestToProto(none, {}, LossOutputs<float>{}, {}, &request).ok());
   v1::ComputeLossRequest parsed;
   ASSERT_TRUE(
       parsed.ParseFromString(BytesOf(LossRequestBytes(request, "", *memory_))));
