@@ -49,23 +49,21 @@ class Client {
   //   loss = sum_r l_r / D    gradient_ri = d loss / dz_ri
   //   D: as Reduction says, 1 unless kMean
   //
-  // Large batches go in chunks of rows, both ways at once: `call.transfer` says
-  // when. The results' bits do not depend on it.
+  // Large batches go in chunks, as `call.transfer` says; the bits are the same.
   //
   // Shapes: as Batch, LossSpec and LossOutputs say, checked before anything is
   //   sent.
   // Errors: InvalidArgument: rows, classes or inner out of its range; a span's
-  //   size against these; both of labels and targets, or neither; what the
-  //   server refuses (label range, option range, non-finite logit, divisor):
-  //   the first offender named; Transfer::kStream where that cannot be.
-  //   ResourceExhausted: more bytes than a message or the server takes, and no
-  //   stream, or a row or the labels and weights alone are. Unimplemented: a loss, option or output that the server
-  //   does not have. Internal: the answer is not what was asked for. On an
-  //   error the contents of `outputs` are unspecified.
+  //   size against these; both of labels and targets, or neither; kStream where
+  //   that cannot be; what the server refuses (label range, option range,
+  //   non-finite logit, divisor): the first offender named. ResourceExhausted:
+  //   more bytes than a message or the server takes, in chunks, too.
+  //   Unimplemented: a loss, option or output that the server does not have.
+  //   Internal: the answer is not what was asked for. On an error the contents
+  //   of `outputs` are unspecified.
   // Cost: one copy of the logits and one of each output, beside gRPC's own; in
-  //   chunks two of 1 MiB, or of a row, at a time. Up to 64 MiB of what requests
-  //   took is kept for the next ones. The first batch that is larger than the
-  //   server takes is sent twice; the client remembers.
+  //   chunks, two of 1 MiB or of a row at a time. Up to 64 MiB of what requests
+  //   took is kept. The first batch larger than the server takes is sent twice.
   template <typename T, typename G = T>
   absl::StatusOr<LossSummary> ComputeLoss(
       const Batch<T>& batch, const LossOptions& options,

@@ -14,8 +14,9 @@
 namespace lossd {
 namespace {
 
-// From here on sending, computing and receiving at the same time gains more
-// than a message per chunk costs.
+// Where streams begin: from here on memory is bounded on both sides. Speed
+// against one message, loss and gradient, on 2 busy cores: the same at 4 MiB,
+// 0.65 to 0.8 at 8, the same at 16, 2.5 to 2.9 at 50.
 constexpr int64_t kMinStreamedBytes = int64_t{4} << 20;
 constexpr int64_t kChunkBytes = int64_t{1} << 20;
 

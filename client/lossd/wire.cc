@@ -66,12 +66,12 @@ struct Found {
   size_t raw_bytes = 0;
 };
 
-// Reads a message's length and limits the input to it. False also where that is
-// more than is left of the message around it: PushLimit would take less.
+// Reads a message's length, its input's new limit. False where the message
+// around it has less left: PushLimit would take that.
 bool PushLength(CodedInputStream& input, CodedInputStream::Limit* limit) {
   int length = 0;
   if (!input.ReadVarintSizeAsInt(&length)) return false;
-  const int left = input.BytesUntilLimit();  // negative: no message around
+  const int left = input.BytesUntilLimit();  // negative: nothing around
   if (left >= 0 && length > left) return false;
   *limit = input.PushLimit(length);
   return true;
@@ -113,8 +113,7 @@ struct Parts {
   std::string others;          // the fields that are none of these
 };
 
-// Reads to the end of the input, or of its limit; false where the bytes are no
-// message.
+// Reads to the end of the input or limit; false where that is no message.
 bool ReadFields(absl::Span<const TensorField> fields, CodedInputStream& input,
                 Parts* parts) {
   parts->tensors.resize(fields.size());

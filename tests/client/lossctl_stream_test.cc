@@ -97,7 +97,7 @@ TEST_F(LossctlStreamTest, PrintsTheServersError) {
   const ProcessResult result = Compute({"--stream"}, "bad.npy");
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.err,
-            "lossctl: INVALID_ARGUMENT: labels[1, 0] = 4, want [0, 4)\n");
+            "lossctl: INVALID_ARGUMENT: labels[3] = 4, want [0, 4)\n");
 }
 
 }  // namespace
