@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "client/lossctl/command.h"
@@ -20,6 +21,9 @@ namespace {
 constexpr double kTolerance = 1e-8;
 constexpr double kPlainLoss = 10.0;
 
+// Half the distance of a float32 to its neighbour, relative to it.
+constexpr double kFloat32Rounding = 0x1p-24;
+
 // Each element costs two rows.
 constexpr int64_t kMaxElements = 1'000'000;
 
@@ -28,7 +32,18 @@ struct CheckFlags {
   int64_t classes = 10;
   uint64_t seed = 1;
   bool float_targets = false;
+  int64_t class_axis = -1;
+  std::string gradient_data_type = "float64";
   LossFlags loss;
+
+  bool classes_first() const { return class_axis == 0 || class_axis == -2; }
+};
+
+// What the service says of the batch, as the flags want it sent and answered;
+// the gradient with the classes last.
+struct Answer {
+  std::vector<double> gradient;
+  std::vector<double> losses;
 };
 
 struct Comparison {
@@ -44,6 +59,45 @@ double LargestOf(const std::vector<double>& values) {
   for (const double value : values)
     largest = std::max(largest, std::abs(value));
   return largest;
+}
+
+// From [rows, columns] to [columns, rows]; nothing of nothing.
+std::vector<double> Transposed(absl::Span<const double> values, int64_t rows,
+                               int64_t columns) {
+  std::vector<double> transposed(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto at = static_cast<int64_t>(i);
+    transposed[at % columns * rows + at / columns] = values[i];
+  }
+  return transposed;
+}
+
+template <typename G>
+absl::StatusOr<Answer> AskForGradient(const Client& client,
+                                      const CheckFlags& flags,
+                                      Batch<double> batch,
+                                      const CallOptions& call) {
+  std::vector<double> logits, targets;
+  if (flags.classes_first()) {
+    logits = Transposed(batch.logits, batch.rows, batch.classes);
+    targets = Transposed(batch.targets, batch.rows, batch.classes);
+    batch.inner = batch.rows;
+    batch.logits = logits;
+    batch.targets = targets;
+  }
+  std::vector<G> gradient(batch.logits.size());
+  Answer answer;
+  answer.losses.resize(batch.rows);
+  const auto summary = client.ComputeLoss<double, G>(
+      batch, flags.loss.options(), call,
+      {.gradient = absl::MakeSpan(gradient),
+       .row_losses = absl::MakeSpan(answer.losses)});
+  if (!summary.ok()) return summary.status();
+  answer.gradient.assign(gradient.begin(), gradient.end());
+  if (flags.classes_first()) {
+    answer.gradient = Transposed(answer.gradient, batch.classes, batch.rows);
+  }
+  return answer;
 }
 
 // `scales`, one per row, turn the differences of row losses into those of the
@@ -96,6 +150,8 @@ int Report(const CommonFlags& common, const CheckFlags& flags,
                {"rows", flags.rows},
                {"classes", flags.classes},
                {"seed", flags.seed},
+               {"class_axis", flags.class_axis},
+               {"gradient_data_type", flags.gradient_data_type},
                {"worst_absolute_error", JsonNumber(result.worst_absolute)},
                {"worst_relative_error", JsonNumber(result.worst_relative)},
                {"tolerance", tolerance},
@@ -105,8 +161,8 @@ int Report(const CommonFlags& common, const CheckFlags& flags,
   } else {
     fmt::print("loss                  {}\n",
                LossName(flags.loss.options().loss));
-    fmt::print("compared              {} x {} elements, float64, seed {}\n",
-               flags.rows, flags.classes, flags.seed);
+    fmt::print("compared              {} x {} elements, {}, seed {}\n",
+               flags.rows, flags.classes, flags.gradient_data_type, flags.seed);
     fmt::print(
         "worst absolute error  {:.3g} at row {}, class {} (want <= {:.3g})\n",
         result.worst_absolute, result.worst_row, result.worst_class, tolerance);
@@ -117,22 +173,33 @@ int Report(const CommonFlags& common, const CheckFlags& flags,
   return result.pass ? kDone : kFailed;
 }
 
-int RunCheckGradient(const CommonFlags& common, CheckFlags& flags) {
+absl::Status ReadFlags(CheckFlags& flags) {
   if (flags.rows * flags.classes > kMaxElements) {
-    return BadUsage(absl::InvalidArgumentError(
+    return absl::InvalidArgumentError(
         fmt::format("--rows {} x --classes {}, want at most {} elements",
-                    flags.rows, flags.classes, kMaxElements)));
+                    flags.rows, flags.classes, kMaxElements));
+  }
+  if (flags.class_axis < -2 || flags.class_axis > 1) {
+    return absl::InvalidArgumentError(
+        fmt::format("--class-axis = {}, want [-2, 2)", flags.class_axis));
   }
   absl::Status status = flags.loss.Read(flags.rows, flags.classes);
+  const LossSpec& loss = flags.loss.options().loss;
+  if (status.ok() && flags.float_targets &&
+      LabelKindOf(loss) == LabelKind::kIndices) {
+    return absl::InvalidArgumentError(
+        fmt::format("--float-targets: {} takes class indices", LossName(loss)));
+  }
+  return status;
+}
+
+int RunCheckGradient(const CommonFlags& common, CheckFlags& flags) {
+  absl::Status status = ReadFlags(flags);
   const CallOptions call = CallOptionsFrom(common);
   const auto client = ConnectClient(common);
   status.Update(client.status());
   if (!status.ok()) return BadUsage(status);
   const LossOptions& options = flags.loss.options();
-  if (flags.float_targets && LabelKindOf(options.loss) == LabelKind::kIndices) {
-    return BadUsage(absl::InvalidArgumentError(fmt::format(
-        "--float-targets: {} takes class indices", LossName(options.loss))));
-  }
   const RandomBatch drawn = DrawBatch(options.loss, flags.float_targets,
                                       flags.rows, flags.classes, flags.seed);
   const Batch<double> batch = {
@@ -143,22 +210,22 @@ int RunCheckGradient(const CommonFlags& common, CheckFlags& flags) {
       .targets = drawn.targets,
       .row_weights = flags.loss.row_weights(),
       .upstream_gradient = flags.loss.upstream_gradient()};
-  std::vector<double> gradient(drawn.logits.size());
-  std::vector<double> losses(flags.rows);
-  const auto summary =
-      client->ComputeLoss<double>(batch, options, call,
-                                  {.gradient = absl::MakeSpan(gradient),
-                                   .row_losses = absl::MakeSpan(losses)});
-  if (!summary.ok()) return Fail(common, summary.status());
+  const bool narrow = flags.gradient_data_type == "float32";
+  const auto answer = narrow
+                          ? AskForGradient<float>(*client, flags, batch, call)
+                          : AskForGradient<double>(*client, flags, batch, call);
+  if (!answer.ok()) return Fail(common, answer.status());
   const auto differences = CentralDifferences(*client, batch, options, call);
   if (!differences.ok()) return Fail(common, differences.status());
 
   const std::vector<double> scales = RowScales(options, batch);
-  const double tolerance = kTolerance * LargestOf(scales) *
-                           SteepnessOf(options.loss) *
-                           std::max(1.0, LargestOf(losses) / kPlainLoss);
+  double tolerance = kTolerance * LargestOf(scales) *
+                     SteepnessOf(options.loss) *
+                     std::max(1.0, LargestOf(answer->losses) / kPlainLoss);
+  if (narrow) tolerance += kFloat32Rounding * LargestOf(answer->gradient);
   return Report(common, flags,
-                Compare(gradient, *differences, scales, tolerance), tolerance);
+                Compare(answer->gradient, *differences, scales, tolerance),
+                tolerance);
 }
 
 }  // namespace
@@ -180,6 +247,16 @@ void AddCheckGradient(CLI::App& app, const CommonFlags& common,
   check->add_flag("--float-targets", flags->float_targets,
                   "Random targets, not class indices, for a loss that takes "
                   "both");
+  check
+      ->add_option("--class-axis", flags->class_axis,
+                   "The axis of the batch that holds the classes, in [-2, 2); "
+                   "0 or -2: it is sent as [classes, rows]")
+      ->capture_default_str();
+  check
+      ->add_option("--gradient-data-type", flags->gradient_data_type,
+                   "The element type in which the gradient is asked for")
+      ->check(CLI::IsMember({"float32", "float64"}))
+      ->capture_default_str();
   flags->loss.AddTo(check);
   check->callback([&common, chosen, flags] {
     *chosen = [&common, flags] { return RunCheckGradient(common, *flags); };

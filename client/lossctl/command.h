@@ -36,6 +36,7 @@ void AddCheckGradient(CLI::App& app, const CommonFlags& common,
 void AddHvp(CLI::App& app, const CommonFlags& common, Command* chosen);
 void AddInfo(CLI::App& app, const CommonFlags& common, Command* chosen);
 void AddHealth(CLI::App& app, const CommonFlags& common, Command* chosen);
+void AddBench(CLI::App& app, const CommonFlags& common, Command* chosen);
 
 // A client for `common.target`, and the deadline of a command that starts now.
 absl::StatusOr<Client> ConnectClient(const CommonFlags& common);

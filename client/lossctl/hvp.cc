@@ -39,7 +39,7 @@ template <typename T>
 int Hvp(const CommonFlags& common, HvpFlags& flags,
         const BatchArrays<T>& input) {
   const CallOptions call = CallOptionsFrom(common);
-  absl::Status status = flags.loss.Read(input.rows(), input.classes());
+  absl::Status status = flags.loss.Read(input.rows, input.classes);
   const auto vector = ReadVector<T>(flags.vector, input.logits_shape);
   status.Update(vector.status());
   OutputFiles files;

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "client/flags/seconds.h"
 #include "client/lossctl/command.h"
 #include "client/lossctl/loss_flags.h"
 
@@ -21,8 +22,9 @@ int Run(int argc, char** argv) {
       ->envname("LOSSD_TARGET")
       ->capture_default_str();
   app.add_option("--timeout", common.timeout_seconds,
-                 "The most time for the whole command, in seconds")
-      ->check(CLI::PositiveNumber)
+                 "The most time for the whole command, for bench of each call, "
+                 "in seconds")
+      ->check(lossd::SecondsCheck())
       ->capture_default_str();
   app.add_flag("--json", common.json, "Print one JSON object");
   AddCompute(app, common, &command);
@@ -31,6 +33,7 @@ int Run(int argc, char** argv) {
   AddHvp(app, common, &command);
   AddInfo(app, common, &command);
   AddHealth(app, common, &command);
+  AddBench(app, common, &command);
   app.footer(LossHelp());
   try {
     app.parse(argc, argv);

@@ -1,15 +1,16 @@
 #include "client/lossd/client.h"
 
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
+#include <grpcpp/client_context.h>
 
-#include <algorithm>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "client/lossd/connection.h"
 #include "client/lossd/convert.h"
 #include "client/lossd/retry.h"
-#include "client/lossd/tensor.h"
+#include "client/lossd/transfer.h"
+#include "client/lossd/wire.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "lossd/v1/loss_service.grpc.pb.h"
 
@@ -17,25 +18,6 @@ namespace lossd {
 namespace {
 
 namespace health_v1 = grpc::health::v1;
-
-std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxSendMessageSize(-1);
-  arguments.SetMaxReceiveMessageSize(-1);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-  // An http_proxy of the environment is for web pages: not even loopback
-  // targets would be spared.
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  // A channel answers at once from its last failure until it tries to connect
-  // again, one second later by default: our attempts would not reach a server
-  // that is back.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(absl::ToInt64Milliseconds(std::min(
-                       options.retry.initial_backoff, absl::Seconds(1)))));
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  return grpc::CreateCustomChannel(
-      options.target, grpc::InsecureChannelCredentials(), arguments);
-}
 
 Health HealthFromProto(health_v1::HealthCheckResponse::ServingStatus status) {
   switch (status) {
@@ -52,13 +34,19 @@ Health HealthFromProto(health_v1::HealthCheckResponse::ServingStatus status) {
 
 struct Client::Impl {
   explicit Impl(const ClientOptions& options)
-      : options(options),
-        channel(MakeChannel(options)),
-        loss_service(v1::LossService::NewStub(channel)),
-        health_service(health_v1::Health::NewStub(channel)) {}
+      : connection(options),
+        loss_service(v1::LossService::NewStub(connection.channel())),
+        health_service(health_v1::Health::NewStub(connection.channel())) {}
 
-  const ClientOptions options;
-  const std::shared_ptr<grpc::Channel> channel;
+  // Calls with a generated message, with retries.
+  absl::Status Call(
+      const RetryOptions& retry, const CallOptions& call,
+      absl::FunctionRef<grpc::Status(grpc::ClientContext&)> attempt) const {
+    return CallWithRetries(retry, connection.options().target, call.deadline,
+                           attempt);
+  }
+
+  Connection connection;
   const std::unique_ptr<v1::LossService::StubInterface> loss_service;
   const std::unique_ptr<health_v1::Health::StubInterface> health_service;
 };
@@ -77,22 +65,11 @@ Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
 Client::~Client() = default;
 
-template <typename T>
+template <typename T, typename G>
 absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<T>& batch, const LossOptions& options, const CallOptions& call,
-    const LossOutputs<T>& outputs) const {
-  v1::ComputeLossRequest request;
-  absl::Status status = LossRequestToProto(batch, options, outputs, &request);
-  if (!status.ok()) return status;
-
-  v1::ComputeLossResponse response;
-  status = CallWithRetries(impl_->options.retry, impl_->options.target,
-                           call.deadline, [&](grpc::ClientContext& context) {
-                             return impl_->loss_service->ComputeLoss(
-                                 &context, request, &response);
-                           });
-  if (!status.ok()) return status;
-  return LossSummaryFromProto(response, outputs);
+    const LossOutputs<T, G>& outputs) const {
+  return TransferLoss(impl_->connection, batch, options, call, outputs);
 }
 
 template <typename T>
@@ -106,23 +83,26 @@ absl::Status Client::ComputeHessianVectorProduct(const Batch<T>& batch,
       HessianRequestToProto<T>(batch, options, vector, product, &request);
   if (!status.ok()) return status;
 
-  v1::ComputeHessianVectorProductResponse response;
-  status =
-      CallWithRetries(impl_->options.retry, impl_->options.target,
-                      call.deadline, [&](grpc::ClientContext& context) {
-                        return impl_->loss_service->ComputeHessianVectorProduct(
-                            &context, request, &response);
-                      });
-  if (!status.ok()) return status;
-  return TensorFromProto("product", response.product(), product);
+  using Response = v1::ComputeHessianVectorProductResponse;
+  Connection& connection = impl_->connection;
+  const auto answer = connection.Call(
+      "ComputeHessianVectorProduct",
+      HessianRequestBytes(std::move(request), RawBytes(batch.logits),
+                          RawBytes(vector), connection.memory()),
+      call.deadline);
+  if (!answer.ok()) return answer.status();
+  Response rest;
+  return ReadAnswer(
+      *answer, {FieldFor("product", Response::kProductFieldNumber, product)},
+      &rest);
 }
 
 absl::StatusOr<ServerInfo> Client::GetServerInfo(
     const CallOptions& call) const {
   const v1::GetServerInfoRequest request;
   v1::GetServerInfoResponse response;
-  absl::Status status = CallWithRetries(
-      impl_->options.retry, impl_->options.target, call.deadline,
+  const absl::Status status = impl_->Call(
+      impl_->connection.options().retry, call,
       [&](grpc::ClientContext& context) {
         return impl_->loss_service->GetServerInfo(&context, request, &response);
       });
@@ -135,9 +115,8 @@ absl::StatusOr<Health> Client::CheckHealth(const std::string& service,
   health_v1::HealthCheckRequest request;
   request.set_service(service);
   health_v1::HealthCheckResponse response;
-  absl::Status status = CallWithRetries(
-      {.max_attempts = 1}, impl_->options.target, call.deadline,
-      [&](grpc::ClientContext& context) {
+  const absl::Status status =
+      impl_->Call({.max_attempts = 1}, call, [&](grpc::ClientContext& context) {
         return impl_->health_service->Check(&context, request, &response);
       });
   if (!status.ok()) return status;
@@ -148,8 +127,14 @@ template absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<float>&, const LossOptions&, const CallOptions&,
     const LossOutputs<float>&) const;
 template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<float>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<float, double>&) const;
+template absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<double>&, const LossOptions&, const CallOptions&,
     const LossOutputs<double>&) const;
+template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<double>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<double, float>&) const;
 template absl::Status Client::ComputeHessianVectorProduct(
     const Batch<float>&, const LossOptions&, absl::Span<const float>,
     const CallOptions&, absl::Span<float>) const;

@@ -42,29 +42,34 @@ class Client {
   Client& operator=(Client&&) noexcept;
   ~Client();
 
-  // Computes the loss of `batch`, and of `outputs` what is not empty. T is
-  // float or double; results come in the same type. Formulas: losses.h.
+  // Computes the loss of `batch`, and of `outputs` what is not empty. T and G
+  // are float or double; results come as T, the gradient as G, which is T
+  // unless named: ComputeLoss<float, double>(...). Formulas: losses.h.
   //
   //   loss = sum_r l_r / D    gradient_ri = d loss / dz_ri
   //   D: as Reduction says, 1 unless kMean
   //
+  // Large batches go in chunks, as `call.transfer` says; the bits are the same.
+  //
   // Shapes: as Batch, LossSpec and LossOutputs say, checked before anything is
   //   sent.
-  // Errors: InvalidArgument: a span's size against rows and classes; both of
-  //   labels and targets, or neither; what the server refuses (label range,
-  //   option range, non-finite logit, divisor): the first offender named.
-  //   ResourceExhausted: more bytes than a message or the server takes.
+  // Errors: InvalidArgument: rows, classes or inner out of its range; a span's
+  //   size against these; both of labels and targets, or neither; kStream where
+  //   that cannot be; what the server refuses (label range, option range,
+  //   non-finite logit, divisor): the first offender named. ResourceExhausted:
+  //   more bytes than a message or the server takes, in chunks, too.
   //   Unimplemented: a loss, option or output that the server does not have.
   //   Internal: the answer is not what was asked for. On an error the contents
   //   of `outputs` are unspecified.
-  // Cost: one copy of the logits and one of each output, beside gRPC's own.
-  template <typename T>
-  absl::StatusOr<LossSummary> ComputeLoss(const Batch<T>& batch,
-                                          const LossOptions& options,
-                                          const CallOptions& call,
-                                          const LossOutputs<T>& outputs) const;
+  // Cost: one copy of the logits and one of each output, beside gRPC's own; in
+  //   chunks, two of 1 MiB or of a row at a time. Up to 64 MiB of what requests
+  //   took is kept. The first batch larger than the server takes is sent twice.
+  template <typename T, typename G = T>
+  absl::StatusOr<LossSummary> ComputeLoss(
+      const Batch<T>& batch, const LossOptions& options,
+      const CallOptions& call, const LossOutputs<T, G>& outputs) const;
 
-  // Fills `product` with (d2 loss / dz2) `vector`, both [rows * classes].
+  // Fills `product` with (d2 loss / dz2) `vector`, both as the logits.
   // Errors: as ComputeLoss; Unimplemented: no second order of this loss.
   template <typename T>
   absl::Status ComputeHessianVectorProduct(const Batch<T>& batch,
@@ -93,8 +98,14 @@ extern template absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<float>&, const LossOptions&, const CallOptions&,
     const LossOutputs<float>&) const;
 extern template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<float>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<float, double>&) const;
+extern template absl::StatusOr<LossSummary> Client::ComputeLoss(
     const Batch<double>&, const LossOptions&, const CallOptions&,
     const LossOutputs<double>&) const;
+extern template absl::StatusOr<LossSummary> Client::ComputeLoss(
+    const Batch<double>&, const LossOptions&, const CallOptions&,
+    const LossOutputs<double, float>&) const;
 extern template absl::Status Client::ComputeHessianVectorProduct(
     const Batch<float>&, const LossOptions&, absl::Span<const float>,
     const CallOptions&, absl::Span<float>) const;

@@ -3,14 +3,15 @@
 #define LOSSD_CLIENT_LOSSD_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
-// As an outside project names it.
+// As an outside project names them.
+#include "lossd/batch.h"   // IWYU pragma: export
 #include "lossd/losses.h"  // IWYU pragma: export
 
 namespace lossd {
@@ -36,6 +37,17 @@ struct ClientOptions {
   RetryOptions retry = {};
 };
 
+// How ComputeLoss's batch goes to the server.
+enum class Transfer {
+  // In chunks from 4 MiB of logits on, or when the server or a message takes
+  // less than the batch; else, and where kStream cannot be, in one message.
+  kAuto,
+  kUnary,  // one message each way
+  // Chunks of whole rows, for a batch of any size. Only with inner == 1 and
+  // without probabilities and log_probabilities.
+  kStream,
+};
+
 // What every call must say: retries and waits included, it ends by `deadline`;
 // absl::InfiniteFuture() means never.
 struct CallOptions {
@@ -45,6 +57,12 @@ struct CallOptions {
       : deadline(absl::Now() + timeout) {}
 
   absl::Time deadline;
+  // What follows concerns ComputeLoss alone.
+  Transfer transfer = Transfer::kAuto;
+  // Called on the caller's thread, as rows are done: those whose gradient came,
+  // or, with no gradient wanted, those sent. Starts again when the batch has to
+  // be sent again; of one message, only at the end. Must not throw.
+  std::function<void(int64_t rows_done, int64_t rows)> progress;
 };
 
 // How the row losses become one number.
@@ -66,41 +84,6 @@ struct LossOptions {
   // Replaces the mean's denominator; in [1e-100, 1e100], only with kMean.
   std::optional<double> divisor = std::nullopt;
   NonFinitePolicy non_finite_policy = NonFinitePolicy::kReject;
-};
-
-// One batch; views that must outlive the call. T is float or double.
-template <typename T>
-struct Batch {
-  int64_t rows = 0;
-  int64_t classes = 0;              // >= 1
-  absl::Span<const T> logits = {};  // [rows * classes], row-major
-  // Exactly one of these two, as the loss takes them; with no rows, neither.
-  absl::Span<const int64_t> labels = {};  // [rows], indices in [0, classes)
-  absl::Span<const T> targets = {};       // [rows * classes]
-  // Weights or a mask for the rows' losses, each >= 0; [rows], or empty.
-  absl::Span<const double> row_weights = {};
-  // dL/d(row loss), for gradients; [rows], [1] unless kNone, or empty.
-  absl::Span<const double> upstream_gradient = {};
-};
-
-// Where the results go, each exactly as long as said. An empty span: not
-// wanted, neither computed nor sent.
-template <typename T>
-struct LossOutputs {
-  absl::Span<T> gradient = {};           // [rows * classes]
-  absl::Span<T> row_losses = {};         // [rows], nats
-  absl::Span<T> log_sum_exp = {};        // [rows], ln sum_j exp(z_j)
-  absl::Span<T> probabilities = {};      // [rows * classes]
-  absl::Span<T> log_probabilities = {};  // [rows * classes]
-  absl::Span<int64_t> predictions = {};  // [rows], lowest index on ties
-};
-
-// The results that are single numbers.
-struct LossSummary {
-  std::optional<double> loss;  // nats; absent for Reduction::kNone
-  int64_t row_count = 0;       // rows that counted: not ignored
-  int64_t correct_count = 0;   // of these, rows whose prediction is the label
-  double divisor = 1.0;        // what the mean divided by; 1 otherwise
 };
 
 struct ServerInfo {

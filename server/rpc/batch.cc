@@ -13,13 +13,14 @@ namespace lossd::rpc {
 namespace {
 
 // Finds the class axis and leaves in `view` how the logits divide into rows.
-absl::Status ViewRows(const v1::ComputeLossRequest& request,
+absl::Status ViewRows(const wire::LossRequest& request,
                       const TensorView& logits, BatchView& view) {
   const int64_t rank = static_cast<int64_t>(logits.shape.size());
   if (rank == 0) {
     return OutOfRange("logits.shape", "[]", "rank >= 1");
   }
-  const int64_t axis = request.has_class_axis() ? request.class_axis() : -1;
+  const int64_t axis =
+      request.fields.has_class_axis() ? request.fields.class_axis() : -1;
   if (axis < -rank || axis >= rank) {
     return OutOfRange("class_axis", std::to_string(axis),
                       fmt::format("[{}, {})", -rank, rank));
@@ -35,41 +36,48 @@ absl::Status ViewRows(const v1::ComputeLossRequest& request,
   view.logits_shape = logits.shape;
   view.rows_shape.assign(logits.shape.begin(), logits.shape.end());
   view.rows_shape.erase(view.rows_shape.begin() + class_axis);
-  view.logits_bytes = logits.bytes;
+  view.logits = logits.pieces;
   return absl::OkStatus();
 }
 
-absl::Status ViewLogits(const v1::ComputeLossRequest& request,
+absl::Status ViewLogits(const wire::LossRequest& request, LogitsSource source,
                         BatchView& view) {
-  if (!request.has_logits()) return Missing("logits", "a tensor");
+  if (!request.logits) return Missing("logits", "a tensor");
   const absl::StatusOr<TensorView> logits =
-      FloatTensorFromProto(request.logits(), "logits");
+      source == LogitsSource::kRequest
+          ? FloatTensorFromProto(*request.logits, "logits")
+          : FloatTensorWithoutContents(*request.logits, "logits");
   if (!logits.ok()) return logits.status();
   view.logits_type = view.gradient_type =
       *FloatTypeFromProto(logits->data_type);
-  return ViewRows(request, *logits, view);
+  absl::Status status = ViewRows(request, *logits, view);
+  if (!status.ok() || source == LogitsSource::kRequest ||
+      view.class_axis.classes_last()) {
+    return status;
+  }
+  return OutOfRange("class_axis", std::to_string(request.fields.class_axis()),
+                    "the last axis: chunks are of whole rows");
 }
 
-absl::Status ViewLabels(const v1::ComputeLossRequest& request,
-                        BatchView& view) {
-  if (!request.has_labels()) return Missing("labels", "a tensor");
+absl::Status ViewLabels(const wire::LossRequest& request, BatchView& view) {
+  if (!request.labels) return Missing("labels", "a tensor");
   const absl::StatusOr<TensorView> labels =
-      TensorFromProto(request.labels(), "labels");
+      TensorFromProto(*request.labels, "labels");
   if (!labels.ok()) return labels.status();
   view.targets_type = FloatTypeFromProto(labels->data_type);
   if (view.targets_type) {
-    view.targets_bytes = labels->bytes;
+    view.targets = labels->pieces;
     return CheckShape(*labels, "labels", view.logits_shape);
   }
   view.labels = {labels->data_type == v1::DATA_TYPE_INT32
                      ? compute::ClassIndices::Type::kInt32
                      : compute::ClassIndices::Type::kInt64,
-                 labels->bytes.data(), labels->elements};
+                 labels->Contiguous(view.gathered_labels), labels->elements};
   return CheckShape(*labels, "labels", view.rows_shape);
 }
 
 // A factor for each row: [rows], or in the rows' own shape.
-absl::StatusOr<std::vector<double>> RowFactors(const v1::Tensor& tensor,
+absl::StatusOr<std::vector<double>> RowFactors(const wire::Tensor& tensor,
                                                std::string_view field,
                                                const BatchView& view,
                                                FactorSign sign,
@@ -90,28 +98,28 @@ absl::StatusOr<std::vector<double>> RowFactors(const v1::Tensor& tensor,
                     want);
 }
 
-absl::Status SetRowFactors(const v1::ComputeLossRequest& request,
-                           BatchView& view) {
-  if (request.has_row_weights()) {
+absl::Status SetRowFactors(const wire::LossRequest& request, BatchView& view) {
+  if (request.row_weights) {
     absl::StatusOr<std::vector<double>> factors =
-        RowFactors(request.row_weights(), "row_weights", view,
+        RowFactors(*request.row_weights, "row_weights", view,
                    FactorSign::kNotNegative, false);
     if (!factors.ok()) return factors.status();
     view.row_weights = *std::move(factors);
   }
-  if (request.has_upstream_gradient()) {
+  if (request.upstream_gradient) {
+    const bool one_will_do = request.fields.reduction() != v1::REDUCTION_NONE;
     absl::StatusOr<std::vector<double>> factors =
-        RowFactors(request.upstream_gradient(), "upstream_gradient", view,
-                   FactorSign::kAny, request.reduction() != v1::REDUCTION_NONE);
+        RowFactors(*request.upstream_gradient, "upstream_gradient", view,
+                   FactorSign::kAny, one_will_do);
     if (!factors.ok()) return factors.status();
     view.upstream_gradient = *std::move(factors);
   }
   return absl::OkStatus();
 }
 
-absl::Status SetGradientType(const v1::ComputeLossRequest& request,
+absl::Status SetGradientType(const wire::LossRequest& request,
                              BatchView& view) {
-  const v1::DataType type = request.gradient_data_type();
+  const v1::DataType type = request.fields.gradient_data_type();
   if (!v1::DataType_IsValid(type)) {
     return OutOfRange("gradient_data_type", NameOf(type), "a known DataType");
   }
@@ -128,27 +136,33 @@ absl::Status SetGradientType(const v1::ComputeLossRequest& request,
 }  // namespace
 
 void MoveClassesLast(const ClassAxisLayout& layout, compute::ElementType type,
-                     absl::Span<const std::byte>& bytes,
-                     std::unique_ptr<std::byte[]>& moved) {
-  moved = std::make_unique_for_overwrite<std::byte[]>(bytes.size());
-  MoveClassesLast(layout, compute::ElementBytes(type), bytes.data(),
-                  moved.get());
-  bytes = {moved.get(), bytes.size()};
+                     compute::Pieces& pieces, MovedTensor& moved) {
+  size_t size = 0;
+  for (const wire::Run& run : pieces) size += run.size();
+  if (size == 0) return;
+  std::vector<std::byte> gathered;
+  const std::byte* const from =
+      compute::RowSource(pieces, static_cast<int64_t>(size)).Row(0, gathered);
+  moved.bytes = wire::Buffer(size);
+  MoveClassesLast(layout, compute::ElementBytes(type), from,
+                  moved.bytes.bytes().data());
+  moved.pieces.assign(1, moved.bytes.bytes());
+  pieces = moved.pieces;
 }
 
-absl::StatusOr<BatchView> BatchFromProto(
-    const v1::ComputeLossRequest& request) {
+absl::StatusOr<BatchView> BatchFromProto(const wire::LossRequest& request,
+                                         LogitsSource logits) {
   BatchView view;
-  absl::Status status = ViewLogits(request, view);
+  absl::Status status = ViewLogits(request, logits, view);
   if (status.ok()) status = ViewLabels(request, view);
   if (status.ok()) status = SetRowFactors(request, view);
   if (status.ok()) status = SetGradientType(request, view);
   if (!status.ok()) return status;
   if (view.class_axis.classes_last()) return view;
-  MoveClassesLast(view.class_axis, view.logits_type, view.logits_bytes,
+  MoveClassesLast(view.class_axis, view.logits_type, view.logits,
                   view.moved_logits);
   if (view.targets_type) {
-    MoveClassesLast(view.class_axis, *view.targets_type, view.targets_bytes,
+    MoveClassesLast(view.class_axis, *view.targets_type, view.targets,
                     view.moved_targets);
   }
   return view;

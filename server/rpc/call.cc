@@ -1,7 +1,5 @@
 #include "server/rpc/call.h"
 
-#include "absl/status/statusor.h"
-#include "server/compute/error.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/status.h"
 
@@ -25,12 +23,9 @@ std::chrono::steady_clock::time_point SteadyDeadline(
 
 }  // namespace
 
-Call::Call(const CallEnvironment& environment, int method,
+Call::Call(const CallEnvironment& environment,
            grpc::ServerCompletionQueue* queue)
-    : environment_(environment),
-      method_(method),
-      queue_(queue),
-      stream_(&context_) {
+    : environment_(environment), queue_(queue), stream_(&context_) {
   environment_.live_calls.fetch_add(1);
 }
 
@@ -40,19 +35,16 @@ Call::~Call() {
   if (live_calls.fetch_sub(1) == 1) live_calls.notify_all();
 }
 
-void Call::Request(const CallEnvironment& environment, int method,
-                   grpc::ServerCompletionQueue* queue) {
-  Call* const call = new Call(environment, method, queue);
+void Call::Await(Call* call) {
   call->context_.AsyncNotifyWhenDone(&call->done_tag_);
   call->HandOver();
-  environment.service.RequestCall(method, &call->context_, &call->stream_,
-                                  queue, &call->accepted_tag_);
+  call->Listen(&call->context_, &call->accepted_tag_);
 }
 
 void Call::HandleEvent(void* tag, bool ok) {
   const Tag& event = *static_cast<Tag*>(tag);
   event.call->HandOver();
-  (event.call->*event.handle)(ok);
+  event.handle(*event.call, ok);
 }
 
 void Call::OnAccepted(bool ok) {
@@ -61,55 +53,21 @@ void Call::OnAccepted(bool ok) {
     delete this;
     return;
   }
-  Request(environment_, method_, queue_);
+  Await(Another());
   holds_ = 2;  // one for the finished tag, one for the done tag
   deadline_ = SteadyDeadline(context_);
-  inside_ = environment_.gate.Enter();
-  if (!inside_) return Finish(Draining());
+  if (passes_gate()) {
+    inside_ = environment_.gate.Enter();
+    if (!inside_) return Finish(Draining());
+  }
   const absl::Status status = CheckStop();
   if (!status.ok()) return Finish(status);
-  HandOver();
-  stream_.Read(&request_, &read_tag_);
+  Begin();
 }
 
-void Call::OnRead(bool ok) {
-  const absl::Status status = CheckStop();
-  if (!status.ok()) return Finish(status);
-  if (!ok) {
-    return Finish(
-        compute::MakeError(absl::StatusCode::kInvalidArgument,
-                           "the call ended without a request message, want one",
-                           {"NO_MESSAGE", "", {}}));
-  }
-  const size_t bytes = request_.Length();
-  if (bytes > static_cast<size_t>(environment_.max_request_bytes)) {
-    request_.Clear();
-    return Finish(RequestTooLarge(bytes, environment_.max_request_bytes));
-  }
-  holds_.fetch_add(1, std::memory_order_relaxed);
-  environment_.pool.Submit([this] { Compute(); });
-}
-
-void Call::Compute() {
-  absl::Status status = CheckStop();
-  if (status.ok()) {
-    const auto stop_check = [this] { return CheckStop(); };
-    const absl::StatusOr<grpc::ByteBuffer> response =
-        environment_.service.Run(method_, request_, stop_check);
-    if (response.ok()) {
-      FinishWith(*response);
-    } else {
-      status = response.status();
-    }
-  }
-  if (!status.ok()) Finish(status);
-  Release();
-}
-
-void Call::OnFinished(bool) { Release(); }
-
-void Call::OnDone(bool) {
+void Call::OnDone() {
   if (context_.IsCancelled()) cancelled_.store(true);
+  OnGone();
   Release();
 }
 

@@ -1,4 +1,4 @@
-// One call, from the wire to the wire.
+// One call, from the wire to the wire: what all kinds of calls share.
 #ifndef LOSSD_SERVER_RPC_CALL_H_
 #define LOSSD_SERVER_RPC_CALL_H_
 
@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "server/compute/thread_pool.h"
 #include "server/rpc/call_gate.h"
+#include "server/rpc/health_service.h"
 #include "server/rpc/loss_service.h"
 
 namespace lossd::rpc {
@@ -20,6 +21,7 @@ namespace lossd::rpc {
 // What all calls of a server share; outlives them.
 struct CallEnvironment {
   LossService& service;
+  HealthService& health;
   compute::ThreadPool& pool;
   CallGate& gate;
   // Call objects, those among them that only wait for a caller; 0 notifies.
@@ -27,24 +29,16 @@ struct CallEnvironment {
   int64_t max_request_bytes;
 };
 
-// The states of one call:
-//
-//   requested -> accepted -> reading -> queued -> computing -> finishing ->
-//   gone
-//
-// A poller moves it up to `queued` and hands the message to the pool; a pool
-// thread computes and starts the finish. Every error goes straight to
-// `finishing`. Cancellation and the deadline are looked at when it is accepted,
-// read and dequeued, and between blocks of rows.
+// A call waits for its caller, is let in or refused, reads, computes and
+// finishes; how, its subclasses say. Cancellation and the deadline are looked
+// at wherever it goes on, and between blocks of rows.
 //
 // A call owns itself and is gone when gRPC has returned all its tags and its
-// task has ended.
+// tasks have ended: whatever will come back to it holds it.
 class Call {
  public:
-  // Asks for the next call of `method` on `queue`; it lives from then on.
-  // `environment` outlives it.
-  static void Request(const CallEnvironment& environment, int method,
-                      grpc::ServerCompletionQueue* queue);
+  // Waits for a caller of `call`, which lives by itself from then on.
+  static void Await(Call* call);
 
   // What a poller does with each event of a queue that carries calls.
   static void HandleEvent(void* tag, bool ok);
@@ -52,44 +46,57 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
- private:
-  using Clock = std::chrono::steady_clock;
+ protected:
+  // `environment` and `queue` outlive it.
+  Call(const CallEnvironment& environment, grpc::ServerCompletionQueue* queue);
+  virtual ~Call();
 
   // What comes back from gRPC; it points back to its call.
   struct Tag {
     Call* call;
-    void (Call::*handle)(bool ok);
+    void (*handle)(Call& call, bool ok);
   };
 
-  Call(const CallEnvironment& environment, int method,
-       grpc::ServerCompletionQueue* queue);
-  ~Call();
+  // Asks gRPC for a call of its method, with stream() on queue().
+  virtual void Listen(grpc::ServerContext* context, void* tag) = 0;
+  // One more of its kind, for the next caller.
+  virtual Call* Another() const = 0;
+  // Whether a closed gate keeps it out.
+  virtual bool passes_gate() const { return true; }
 
-  void OnAccepted(bool ok);
-  void OnRead(bool ok);
-  void OnFinished(bool ok);
-  void OnDone(bool ok);
+  // A call came and was let in. A poller's thread.
+  virtual void Begin() = 0;
+  // The caller does not wait for the call any more. A poller's thread.
+  virtual void OnGone() {}
 
-  // The pool's part.
-  void Compute();
-
+  // Ends the call, with an answer or without one. REQUIRES: not ended yet; no
+  // other operation is started afterwards.
   void Finish(const absl::Status& status);
   void FinishWith(const grpc::ByteBuffer& response);
 
   // Ok while the caller still wants the answer.
   absl::Status CheckStop() const;
 
+  // Takes one more hold on the call, for a tag or a task to come; gives one up.
+  void Hold() { holds_.fetch_add(1, std::memory_order_relaxed); }
+  void Release();
   // Orders what this thread did to the call before what the next one does.
   void HandOver() { hand_overs_.fetch_add(1, std::memory_order_acq_rel); }
-  // Gives up one hold on the call.
-  void Release();
+
+  const CallEnvironment& environment() const { return environment_; }
+  grpc::ServerCompletionQueue* queue() const { return queue_; }
+  LossService::Stream& stream() { return stream_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void OnAccepted(bool ok);
+  void OnDone();
 
   const CallEnvironment& environment_;
-  const int method_;
   grpc::ServerCompletionQueue* const queue_;
   grpc::ServerContext context_;
   LossService::Stream stream_;
-  grpc::ByteBuffer request_;
   Clock::time_point deadline_ = Clock::time_point::max();
   bool inside_ = false;  // passed the gate
   std::atomic<bool> cancelled_{false};
@@ -98,10 +105,9 @@ class Call {
   // checks the rest of the call, does not see.
   std::atomic<uint32_t> hand_overs_{0};
 
-  Tag accepted_tag_{this, &Call::OnAccepted};
-  Tag read_tag_{this, &Call::OnRead};
-  Tag finished_tag_{this, &Call::OnFinished};
-  Tag done_tag_{this, &Call::OnDone};
+  Tag accepted_tag_{this, [](Call& call, bool ok) { call.OnAccepted(ok); }};
+  Tag finished_tag_{this, [](Call& call, bool) { call.Release(); }};
+  Tag done_tag_{this, [](Call& call, bool) { call.OnDone(); }};
 };
 
 }  // namespace lossd::rpc

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
@@ -23,24 +24,30 @@ absl::Status UnknownEnum(std::string_view field, int value,
                     fmt::format("a known {}", type));
 }
 
+// The sum, or the largest int64 where that is less.
+int64_t AddSaturated(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return std::numeric_limits<int64_t>::max();
+}
+
 absl::Status CheckResponseSize(const LossQuery& query, int64_t max_bytes) {
-  // No sum overflows: rows * classes elements were received, in bytes counted
-  // by an int64, as were the labels.
+  // Each tensor's bytes are counted by an int64, as the logits' are: float64
+  // results of narrower logits are a gradient's, whose logits were received.
   const BatchView& batch = query.batch;
   const WantedOutputs& wanted = query.wanted;
   const int64_t element_bytes = compute::ElementBytes(batch.logits_type);
-  int64_t bytes = ResponseOverheadBytes(batch);
   const int64_t elements = batch.rows * batch.classes;
-  if (wanted.gradient) {
-    bytes += elements * compute::ElementBytes(batch.gradient_type);
-  }
-  if (wanted.probabilities) bytes += elements * element_bytes;
-  if (wanted.log_probabilities) bytes += elements * element_bytes;
-  if (wanted.row_losses) bytes += batch.rows * element_bytes;
-  if (wanted.log_sum_exp) bytes += batch.rows * element_bytes;
-  if (wanted.predictions) {
-    bytes += batch.rows * ElementBytes(v1::DATA_TYPE_INT64);
-  }
+  int64_t bytes = ResponseOverheadBytes(batch);
+  const auto add = [&](bool is_wanted, int64_t count, int64_t size) {
+    if (is_wanted) bytes = AddSaturated(bytes, count * size);
+  };
+  add(wanted.gradient, elements, compute::ElementBytes(batch.gradient_type));
+  add(wanted.probabilities, elements, element_bytes);
+  add(wanted.log_probabilities, elements, element_bytes);
+  add(wanted.row_losses, batch.rows, element_bytes);
+  add(wanted.log_sum_exp, batch.rows, element_bytes);
+  add(wanted.predictions, batch.rows, ElementBytes(v1::DATA_TYPE_INT64));
   if (bytes <= max_bytes) return absl::OkStatus();
   return ResponseTooLarge(bytes, max_bytes);
 }
@@ -149,29 +156,33 @@ absl::StatusOr<WantedOutputs> WantedOutputsFromProto(
   return wanted;
 }
 
-absl::StatusOr<LossQuery> LossQueryFromProto(
-    const v1::ComputeLossRequest& request) {
-  const absl::StatusOr<WantedOutputs> wanted = WantedOutputsFromProto(request);
+absl::StatusOr<LossQuery> LossQueryFromProto(const wire::LossRequest& request,
+                                             LogitsSource logits) {
+  const absl::StatusOr<WantedOutputs> wanted =
+      WantedOutputsFromProto(request.fields);
   if (!wanted.ok()) return wanted.status();
   Unbuilt unbuilt;
-  absl::StatusOr<LossQuery> query = BaseQueryFromProto(request, unbuilt);
+  absl::StatusOr<LossQuery> query =
+      BaseQueryFromProto(request, logits, unbuilt);
   if (!query.ok()) return query.status();
   if (!unbuilt.status().ok()) return unbuilt.status();
   query->wanted = *wanted;
   return query;
 }
 
-absl::StatusOr<LossQuery> BaseQueryFromProto(
-    const v1::ComputeLossRequest& request, Unbuilt& unbuilt) {
+absl::StatusOr<LossQuery> BaseQueryFromProto(const wire::LossRequest& request,
+                                             LogitsSource logits,
+                                             Unbuilt& unbuilt) {
   LossQuery query;
-  absl::StatusOr<compute::LossOptions> options = LossOptionsFromProto(request);
+  absl::StatusOr<compute::LossOptions> options =
+      LossOptionsFromProto(request.fields);
   if (!options.ok()) return options.status();
   query.options = *options;
-  absl::StatusOr<BatchView> batch = BatchFromProto(request);
+  absl::StatusOr<BatchView> batch = BatchFromProto(request, logits);
   if (!batch.ok()) return batch.status();
   query.batch = *std::move(batch);
   absl::StatusOr<OwnedLossSpec> loss =
-      LossSpecFromProto(request.loss(), query.batch.classes, unbuilt);
+      LossSpecFromProto(request.fields.loss(), query.batch.classes, unbuilt);
   if (!loss.ok()) return loss.status();
   query.loss = *std::move(loss);
   const absl::Status goes_together = CheckIgnoreIndex(query);
@@ -185,89 +196,85 @@ int64_t ResponseOverheadBytes(const BatchView& batch) {
              kResponseBytesPerAxis;
 }
 
-absl::Span<std::byte> AllocateTensor(Shape shape, v1::DataType data_type,
-                                     int64_t elements, v1::Tensor& tensor) {
-  tensor.set_data_type(data_type);
-  tensor.mutable_shape()->Add(shape.begin(), shape.end());
-  std::string& raw = *tensor.mutable_raw();
-  raw.resize(elements * ElementBytes(data_type));
-  return {reinterpret_cast<std::byte*>(raw.data()), raw.size()};
+wire::OutgoingTensor AllocateTensor(int field, Shape shape,
+                                    v1::DataType data_type, int64_t elements) {
+  return {field,
+          data_type,
+          {shape.begin(), shape.end()},
+          wire::Buffer(elements * ElementBytes(data_type))};
 }
 
 absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
-    const LossQuery& query, v1::ComputeLossResponse& response,
+    const LossQuery& query, wire::LossResponse& response,
     int64_t max_message_bytes) {
   const absl::Status fits = CheckResponseSize(query, max_message_bytes);
   if (!fits.ok()) return fits;
+  using Response = v1::ComputeLossResponse;
   const BatchView& batch = query.batch;
   const v1::DataType type = DataTypeOf(batch.logits_type);
+  const auto add = [&](bool wanted, int field, Shape shape, v1::DataType type,
+                       int64_t elements) -> absl::Span<std::byte> {
+    if (!wanted) return {};
+    response.tensors.push_back(AllocateTensor(field, shape, type, elements));
+    return response.tensors.back().raw.bytes();
+  };
+  const auto add_logits = [&](bool wanted, int field, v1::DataType type) {
+    return add(wanted, field, batch.logits_shape, type,
+               batch.rows * batch.classes);
+  };
+  const auto add_rows = [&](bool wanted, int field, v1::DataType type) {
+    return add(wanted, field, batch.rows_shape, type, batch.rows);
+  };
+  const WantedOutputs& wanted = query.wanted;
   compute::LossOutputs outputs;
-  if (query.wanted.gradient) {
-    outputs.gradient = AllocateTensor(
-        batch.logits_shape, DataTypeOf(batch.gradient_type),
-        batch.rows * batch.classes, *response.mutable_gradient());
-    outputs.gradient_type = batch.gradient_type;
-  }
-  if (query.wanted.probabilities) {
-    outputs.probabilities =
-        AllocateTensor(batch.logits_shape, type, batch.rows * batch.classes,
-                       *response.mutable_probabilities());
-  }
-  if (query.wanted.log_probabilities) {
-    outputs.log_probabilities =
-        AllocateTensor(batch.logits_shape, type, batch.rows * batch.classes,
-                       *response.mutable_log_probabilities());
-  }
-  if (query.wanted.row_losses) {
-    outputs.row_losses = AllocateTensor(batch.rows_shape, type, batch.rows,
-                                        *response.mutable_row_losses());
-  }
-  if (query.wanted.log_sum_exp) {
-    outputs.log_sum_exp = AllocateTensor(batch.rows_shape, type, batch.rows,
-                                         *response.mutable_log_sum_exp());
-  }
-  if (query.wanted.predictions) {
-    outputs.predictions =
-        AllocateTensor(batch.rows_shape, v1::DATA_TYPE_INT64, batch.rows,
-                       *response.mutable_predictions());
-  }
+  outputs.gradient = add_logits(wanted.gradient, Response::kGradientFieldNumber,
+                                DataTypeOf(batch.gradient_type));
+  outputs.gradient_type = batch.gradient_type;
+  outputs.probabilities = add_logits(wanted.probabilities,
+                                     Response::kProbabilitiesFieldNumber, type);
+  outputs.log_probabilities = add_logits(
+      wanted.log_probabilities, Response::kLogProbabilitiesFieldNumber, type);
+  outputs.row_losses =
+      add_rows(wanted.row_losses, Response::kRowLossesFieldNumber, type);
+  outputs.log_sum_exp =
+      add_rows(wanted.log_sum_exp, Response::kLogSumExpFieldNumber, type);
+  outputs.predictions =
+      add_rows(wanted.predictions, Response::kPredictionsFieldNumber,
+               v1::DATA_TYPE_INT64);
   return outputs;
 }
 
-void RestoreClassAxis(const ClassAxisLayout& layout, v1::Tensor& tensor) {
+void RestoreClassAxis(const ClassAxisLayout& layout,
+                      wire::OutgoingTensor& tensor) {
   if (layout.classes_last()) return;
-  std::string moved(tensor.raw().size(), '\0');
-  MoveClassesBack(layout, ElementBytes(tensor.data_type()),
-                  BytesOf(tensor.raw().data(), tensor.raw().size()).data(),
-                  reinterpret_cast<std::byte*>(moved.data()));
-  *tensor.mutable_raw() = std::move(moved);
+  wire::Buffer moved(tensor.raw.size());
+  MoveClassesBack(layout, ElementBytes(tensor.data_type),
+                  tensor.raw.bytes().data(), moved.bytes().data());
+  tensor.raw = std::move(moved);
 }
 
-void RestoreClassAxis(const LossQuery& query,
-                      v1::ComputeLossResponse& response) {
-  const ClassAxisLayout& layout = query.batch.class_axis;
-  if (layout.classes_last()) return;
-  if (response.has_gradient()) {
-    RestoreClassAxis(layout, *response.mutable_gradient());
-  }
-  if (response.has_probabilities()) {
-    RestoreClassAxis(layout, *response.mutable_probabilities());
-  }
-  if (response.has_log_probabilities()) {
-    RestoreClassAxis(layout, *response.mutable_log_probabilities());
+void RestoreClassAxis(const LossQuery& query, wire::LossResponse& response) {
+  using Response = v1::ComputeLossResponse;
+  for (wire::OutgoingTensor& tensor : response.tensors) {
+    if (tensor.field == Response::kGradientFieldNumber ||
+        tensor.field == Response::kProbabilitiesFieldNumber ||
+        tensor.field == Response::kLogProbabilitiesFieldNumber) {
+      RestoreClassAxis(query.batch.class_axis, tensor);
+    }
   }
 }
 
 void LossSummaryToProto(const LossQuery& query,
                         const compute::LossSummary& summary,
-                        v1::ComputeLossResponse& response) {
-  if (query.wanted.loss && summary.loss) response.set_loss(*summary.loss);
+                        wire::LossResponse& response) {
+  v1::ComputeLossResponse& fields = response.fields;
+  if (query.wanted.loss && summary.loss) fields.set_loss(*summary.loss);
   // Probabilities as labels name no class that a prediction could meet.
   if (!query.batch.targets_type) {
-    response.set_correct_count(summary.correct_count);
+    fields.set_correct_count(summary.correct_count);
   }
-  response.set_row_count(summary.row_count);
-  response.set_divisor(summary.divisor);
+  fields.set_row_count(summary.row_count);
+  fields.set_divisor(summary.divisor);
 }
 
 }  // namespace lossd::rpc

@@ -16,6 +16,8 @@
 #include "server/rpc/loss_spec.h"
 #include "server/rpc/tensor.h"
 #include "server/rpc/unbuilt.h"
+#include "server/rpc/wire/requests.h"
+#include "server/rpc/wire/responses.h"
 
 namespace lossd::rpc {
 
@@ -58,18 +60,20 @@ absl::StatusOr<WantedOutputs> WantedOutputsFromProto(
 //   probabilities as labels. Unimplemented: nothing is wrong, but this build
 //   lacks a part.
 absl::StatusOr<LossQuery> LossQueryFromProto(
-    const v1::ComputeLossRequest& request);
+    const wire::LossRequest& request,
+    LogitsSource logits = LogitsSource::kRequest);
 // The same but for the outputs, which are not looked at: none is wanted. What
 // this build lacks goes to `unbuilt`; the result is then not to be used.
-absl::StatusOr<LossQuery> BaseQueryFromProto(
-    const v1::ComputeLossRequest& request, Unbuilt& unbuilt);
+absl::StatusOr<LossQuery> BaseQueryFromProto(const wire::LossRequest& request,
+                                             LogitsSource logits,
+                                             Unbuilt& unbuilt);
 
 // Room in a response for everything beside its tensors' bytes.
 int64_t ResponseOverheadBytes(const BatchView& batch);
 
-// Gives `tensor` a shape, a type and `elements` of room; returns the room.
-absl::Span<std::byte> AllocateTensor(Shape shape, v1::DataType data_type,
-                                     int64_t elements, v1::Tensor& tensor);
+// Room for `elements` of a response's tensor, the field of this number.
+wire::OutgoingTensor AllocateTensor(int field, Shape shape,
+                                    v1::DataType data_type, int64_t elements);
 
 // Gives `response` the tensors that `query` asks for and returns where the core
 // writes their contents, the classes last. Nothing is allocated for what is not
@@ -79,21 +83,21 @@ absl::Span<std::byte> AllocateTensor(Shape shape, v1::DataType data_type,
 //   `max_message_bytes`.
 // The result must not outlive `response`.
 absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
-    const LossQuery& query, v1::ComputeLossResponse& response,
+    const LossQuery& query, wire::LossResponse& response,
     int64_t max_message_bytes = kMaxMessageBytes);
 
 // Moves the classes of what the core wrote to the request's class axis. The
 // room that LossOutputsToProto returned is then no longer `response`'s.
 // Cost: none where that is the last axis; one more tensor at a time otherwise.
-void RestoreClassAxis(const LossQuery& query,
-                      v1::ComputeLossResponse& response);
+void RestoreClassAxis(const LossQuery& query, wire::LossResponse& response);
 // The same for one result.
-void RestoreClassAxis(const ClassAxisLayout& layout, v1::Tensor& tensor);
+void RestoreClassAxis(const ClassAxisLayout& layout,
+                      wire::OutgoingTensor& tensor);
 
 // Fills in the results that are single numbers.
 void LossSummaryToProto(const LossQuery& query,
                         const compute::LossSummary& summary,
-                        v1::ComputeLossResponse& response);
+                        wire::LossResponse& response);
 
 }  // namespace lossd::rpc
 

@@ -51,6 +51,12 @@ absl::Status NotAMessage(std::string_view message_type) {
       {"NOT_A_MESSAGE", "", {{"type", std::string(message_type)}}});
 }
 
+absl::Status NoRequestMessage() {
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   "the call ended without a request message, want one",
+                   {"NO_MESSAGE", "", {}});
+}
+
 absl::Status RequestTooLarge(size_t request_bytes, int64_t max_request_bytes) {
   return MakeError(
       absl::StatusCode::kResourceExhausted,
@@ -60,6 +66,18 @@ absl::Status RequestTooLarge(size_t request_bytes, int64_t max_request_bytes) {
       {"REQUEST_TOO_LARGE",
        "",
        {{"request_bytes", std::to_string(request_bytes)},
+        {"max_request_bytes", std::to_string(max_request_bytes)}}});
+}
+
+absl::Status ChunkTooLarge(size_t chunk_bytes, int64_t max_request_bytes) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      fmt::format("message of {} bytes, this server takes at most {}; send "
+                  "fewer rows in a chunk",
+                  chunk_bytes, max_request_bytes),
+      {"REQUEST_TOO_LARGE",
+       "",
+       {{"request_bytes", std::to_string(chunk_bytes)},
         {"max_request_bytes", std::to_string(max_request_bytes)}}});
 }
 

@@ -34,8 +34,14 @@ absl::Status NotBuilt(std::string_view what, std::string_view field);
 // INVALID_ARGUMENT: the bytes are no message of type `message_type`.
 absl::Status NotAMessage(std::string_view message_type);
 
+// INVALID_ARGUMENT: the caller ended its side without a message.
+absl::Status NoRequestMessage();
+
 // RESOURCE_EXHAUSTED: a request larger than the server takes.
 absl::Status RequestTooLarge(size_t request_bytes, int64_t max_request_bytes);
+
+// The same of one message of a stream.
+absl::Status ChunkTooLarge(size_t chunk_bytes, int64_t max_request_bytes);
 
 // RESOURCE_EXHAUSTED: a response larger than one message can be.
 absl::Status ResponseTooLarge(int64_t response_bytes,

@@ -14,11 +14,13 @@ namespace {
 // REQUIRES: a float type.
 std::vector<double> DoublesOf(const TensorView& tensor) {
   std::vector<double> values(tensor.elements);
+  std::vector<std::byte> scratch;
+  const std::byte* const bytes = tensor.Contiguous(scratch);
   compute::WithElementType(
       *FloatTypeFromProto(tensor.data_type), [&](auto zero) {
         for (int64_t i = 0; i < tensor.elements; ++i) {
-          values[i] = compute::ToDouble(
-              compute::LoadElement<decltype(zero)>(tensor.bytes.data(), i));
+          values[i] =
+              compute::ToDouble(compute::LoadElement<decltype(zero)>(bytes, i));
         }
       });
   return values;

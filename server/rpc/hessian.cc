@@ -40,11 +40,11 @@ absl::Status NoSecondOrder(const std::string& loss) {
       {"NO_SECOND_ORDER", fmt::format("base.loss.{}", loss), {{"loss", loss}}});
 }
 
-absl::Status ViewVector(const v1::ComputeHessianVectorProductRequest& request,
+absl::Status ViewVector(const wire::HessianRequest& request,
                         HessianQuery& query) {
-  if (!request.has_vector()) return Missing("vector", "a tensor");
+  if (!request.vector) return Missing("vector", "a tensor");
   const absl::StatusOr<TensorView> vector =
-      TensorFromProto(request.vector(), "vector");
+      TensorFromProto(*request.vector, "vector");
   if (!vector.ok()) return vector.status();
   const BatchView& batch = query.base.batch;
   if (vector->data_type != DataTypeOf(batch.logits_type)) {
@@ -57,17 +57,18 @@ absl::Status ViewVector(const v1::ComputeHessianVectorProductRequest& request,
         "vector.shape", ToString(vector->shape),
         fmt::format("the logits' {}", ToString(batch.logits_shape)));
   }
-  query.vector_bytes = vector->bytes;
+  query.vector = vector->pieces;
   return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<HessianQuery> HessianQueryFromProto(
-    const v1::ComputeHessianVectorProductRequest& request) {
-  if (!request.has_base()) return Missing("base", "a batch");
+    const wire::HessianRequest& request) {
+  if (!request.base) return Missing("base", "a batch");
   Unbuilt unbuilt;
-  absl::StatusOr<LossQuery> base = BaseQueryFromProto(request.base(), unbuilt);
+  absl::StatusOr<LossQuery> base =
+      BaseQueryFromProto(*request.base, LogitsSource::kRequest, unbuilt);
   if (!base.ok()) return InBase(base.status());
   HessianQuery query;
   query.base = *std::move(base);
@@ -75,29 +76,28 @@ absl::StatusOr<HessianQuery> HessianQueryFromProto(
   if (!status.ok()) return status;
   if (!unbuilt.status().ok()) return InBase(unbuilt.status());
   if (!compute::HasHessian(query.base.loss.spec)) {
-    return NoSecondOrder(NameOfLoss(request.base().loss()));
+    return NoSecondOrder(NameOfLoss(request.base->fields.loss()));
   }
   const BatchView& batch = query.base.batch;
   if (!batch.class_axis.classes_last()) {
-    MoveClassesLast(batch.class_axis, batch.logits_type, query.vector_bytes,
+    MoveClassesLast(batch.class_axis, batch.logits_type, query.vector,
                     query.moved_vector);
   }
   return query;
 }
 
-absl::StatusOr<absl::Span<std::byte>> ProductToProto(
-    const HessianQuery& query,
-    v1::ComputeHessianVectorProductResponse& response,
-    int64_t max_message_bytes) {
+absl::StatusOr<wire::OutgoingTensor> ProductToProto(const HessianQuery& query,
+                                                    int64_t max_message_bytes) {
+  using Response = v1::ComputeHessianVectorProductResponse;
   const BatchView& batch = query.base.batch;
-  const auto product_bytes = static_cast<int64_t>(query.vector_bytes.size());
-  const int64_t bytes = product_bytes + ResponseOverheadBytes(batch);
+  const int64_t elements = batch.rows * batch.classes;
+  const int64_t bytes = elements * compute::ElementBytes(batch.logits_type) +
+                        ResponseOverheadBytes(batch);
   if (bytes > max_message_bytes) {
     return ResponseTooLarge(bytes, max_message_bytes);
   }
-  return AllocateTensor(batch.logits_shape, DataTypeOf(batch.logits_type),
-                        batch.rows * batch.classes,
-                        *response.mutable_product());
+  return AllocateTensor(Response::kProductFieldNumber, batch.logits_shape,
+                        DataTypeOf(batch.logits_type), elements);
 }
 
 absl::Status HessianErrorToProto(const absl::Status& status) {

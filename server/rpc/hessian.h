@@ -5,22 +5,22 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
-#include "lossd/v1/loss_service.pb.h"
+#include "server/rpc/batch.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/wire/requests.h"
+#include "server/rpc/wire/responses.h"
 
 namespace lossd::rpc {
 
 // A request as the core takes it. Views into the request and into itself: what
 // is viewed stays where it is when this is moved.
 struct HessianQuery {
-  LossQuery base;                            // no output is wanted
-  absl::Span<const std::byte> vector_bytes;  // the classes last
-  std::unique_ptr<std::byte[]> moved_vector;
+  LossQuery base;          // no output is wanted
+  compute::Pieces vector;  // the classes last
+  MovedTensor moved_vector;
 };
 
 // Converts the whole request. The result must not outlive it.
@@ -32,18 +32,15 @@ struct HessianQuery {
 //   has no second order here.
 // Cost: a copy of tensors whose classes are not last, none otherwise.
 absl::StatusOr<HessianQuery> HessianQueryFromProto(
-    const v1::ComputeHessianVectorProductRequest& request);
+    const wire::HessianRequest& request);
 
-// Gives `response` its product and returns where the core writes it, the
-// classes last.
+// Room for the product, as the response sends it but for its classes, which the
+// core writes last.
 //
 // Errors: ResourceExhausted: it would not fit into one message of
 //   `max_message_bytes`.
-// The result must not outlive `response`.
-absl::StatusOr<absl::Span<std::byte>> ProductToProto(
-    const HessianQuery& query,
-    v1::ComputeHessianVectorProductResponse& response,
-    int64_t max_message_bytes = kMaxMessageBytes);
+absl::StatusOr<wire::OutgoingTensor> ProductToProto(
+    const HessianQuery& query, int64_t max_message_bytes = kMaxMessageBytes);
 
 // The core's error of a query, its fields named from the request's root on.
 absl::Status HessianErrorToProto(const absl::Status& status);

@@ -1,87 +1,89 @@
 #include "server/rpc/loss_service.h"
 
 #include <grpcpp/impl/rpc_service_method.h>
-#include <grpcpp/support/proto_buffer_reader.h>
-#include <grpcpp/support/proto_buffer_writer.h>
 
-#include <algorithm>
 #include <iterator>
 #include <new>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "server/compute/hessian.h"
 #include "server/compute/kernel.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/hessian.h"
+#include "server/rpc/wire/message.h"
 
 namespace lossd::rpc {
 namespace {
 
-// Frees `buffer`: beside the parsed request it would be the payload's second
-// copy.
 template <typename Request>
-absl::StatusOr<Request> Parse(grpc::ByteBuffer& buffer) {
-  Request request;
-  bool parsed = false;
-  {
-    grpc::ProtoBufferReader reader(&buffer);
-    parsed = reader.status().ok() && request.ParseFromZeroCopyStream(&reader);
-  }
-  buffer.Clear();
-  if (!parsed) return NotAMessage(Request::descriptor()->full_name());
-  return request;
+absl::Status NoMessage() {
+  return NotAMessage(Request::descriptor()->full_name());
 }
 
-template <typename Response>
-absl::StatusOr<grpc::ByteBuffer> Serialize(const Response& response) {
-  const size_t bytes = response.ByteSizeLong();
-  if (bytes > static_cast<size_t>(kMaxMessageBytes)) {
-    return ResponseTooLarge(static_cast<int64_t>(bytes), kMaxMessageBytes);
+absl::StatusOr<grpc::ByteBuffer> ToBuffer(wire::OutgoingMessage message) {
+  const auto bytes = static_cast<int64_t>(message.size());
+  if (bytes > kMaxMessageBytes)
+    return ResponseTooLarge(bytes, kMaxMessageBytes);
+  return message.Release();
+}
+
+absl::StatusOr<grpc::ByteBuffer> RunComputeLoss(const LossService& service,
+                                                compute::Pieces message,
+                                                compute::StopCheck stop_check) {
+  const std::optional<wire::LossRequest> request =
+      wire::ParseLossRequest(message);
+  if (!request) return NoMessage<v1::ComputeLossRequest>();
+  absl::StatusOr<wire::LossResponse> response =
+      service.ComputeLoss(*request, stop_check);
+  if (!response.ok()) return response.status();
+  return ToBuffer(wire::Serialize(*std::move(response)));
+}
+
+absl::StatusOr<grpc::ByteBuffer> RunHessian(const LossService& service,
+                                            compute::Pieces message,
+                                            compute::StopCheck stop_check) {
+  const std::optional<wire::HessianRequest> request =
+      wire::ParseHessianRequest(message);
+  if (!request) return NoMessage<v1::ComputeHessianVectorProductRequest>();
+  absl::StatusOr<wire::OutgoingTensor> product =
+      service.ComputeHessianVectorProduct(*request, stop_check);
+  if (!product.ok()) return product.status();
+  return ToBuffer(wire::SerializeProduct(*std::move(product)));
+}
+
+absl::StatusOr<grpc::ByteBuffer> RunGetServerInfo(const LossService& service,
+                                                  compute::Pieces message,
+                                                  compute::StopCheck) {
+  std::string bytes;
+  for (const wire::Run& run : message) {
+    bytes.append(reinterpret_cast<const char*>(run.data()), run.size());
   }
-  grpc::ByteBuffer buffer;
-  constexpr int kBlockBytes = 1 << 20;
-  grpc::ProtoBufferWriter writer(&buffer, kBlockBytes, static_cast<int>(bytes));
-  response.SerializeToZeroCopyStream(&writer);
-  return buffer;
+  v1::GetServerInfoRequest request;
+  if (!request.ParseFromString(bytes)) {
+    return NoMessage<v1::GetServerInfoRequest>();
+  }
+  wire::OutgoingMessage response;
+  response.Append(service.GetServerInfo().SerializeAsString());
+  return response.Release();
 }
 
 using Runner = absl::StatusOr<grpc::ByteBuffer> (*)(const LossService&,
-                                                    grpc::ByteBuffer&,
+                                                    compute::Pieces,
                                                     compute::StopCheck);
-
-template <typename Request, typename Response,
-          absl::StatusOr<Response> (LossService::*rpc)(
-              const Request&, compute::StopCheck) const>
-absl::StatusOr<grpc::ByteBuffer> RunRpc(const LossService& service,
-                                        grpc::ByteBuffer& buffer,
-                                        compute::StopCheck stop_check) {
-  const absl::StatusOr<Request> request = Parse<Request>(buffer);
-  if (!request.ok()) return request.status();
-  const absl::StatusOr<Response> response =
-      (service.*rpc)(*request, stop_check);
-  if (!response.ok()) return response.status();
-  return Serialize(*response);
-}
 
 struct Method {
   const char* path;
-  Runner run;
+  Runner run;  // null: StreamLoss
 };
 
 constexpr Method kMethods[] = {
-    {"/lossd.v1.LossService/ComputeLoss",
-     RunRpc<v1::ComputeLossRequest, v1::ComputeLossResponse,
-            &LossService::ComputeLoss>},
-    {"/lossd.v1.LossService/StreamLoss",
-     RunRpc<v1::StreamLossRequest, v1::StreamLossResponse,
-            &LossService::StreamLoss>},
-    {"/lossd.v1.LossService/ComputeHessianVectorProduct",
-     RunRpc<v1::ComputeHessianVectorProductRequest,
-            v1::ComputeHessianVectorProductResponse,
-            &LossService::ComputeHessianVectorProduct>},
-    {"/lossd.v1.LossService/GetServerInfo",
-     RunRpc<v1::GetServerInfoRequest, v1::GetServerInfoResponse,
-            &LossService::GetServerInfo>},
+    {"/lossd.v1.LossService/ComputeLoss", RunComputeLoss},
+    {"/lossd.v1.LossService/StreamLoss", nullptr},
+    {"/lossd.v1.LossService/ComputeHessianVectorProduct", RunHessian},
+    {"/lossd.v1.LossService/GetServerInfo", RunGetServerInfo},
 };
 
 }  // namespace
@@ -98,12 +100,11 @@ LossService::LossService(const Options& options, compute::ThreadPool& pool)
   }
 }
 
-absl::StatusOr<v1::ComputeLossResponse> LossService::ComputeLoss(
-    const v1::ComputeLossRequest& request,
-    compute::StopCheck stop_check) const {
+absl::StatusOr<wire::LossResponse> LossService::ComputeLoss(
+    const wire::LossRequest& request, compute::StopCheck stop_check) const {
   const absl::StatusOr<LossQuery> query = LossQueryFromProto(request);
   if (!query.ok()) return query.status();
-  v1::ComputeLossResponse response;
+  wire::LossResponse response;
   const absl::StatusOr<compute::LossOutputs> outputs =
       LossOutputsToProto(*query, response);
   if (!outputs.ok()) return outputs.status();
@@ -116,32 +117,22 @@ absl::StatusOr<v1::ComputeLossResponse> LossService::ComputeLoss(
   return response;
 }
 
-absl::StatusOr<v1::StreamLossResponse> LossService::StreamLoss(
-    const v1::StreamLossRequest&, compute::StopCheck) const {
-  return NotBuilt("RPC \"StreamLoss\"", "");
-}
-
-absl::StatusOr<v1::ComputeHessianVectorProductResponse>
-LossService::ComputeHessianVectorProduct(
-    const v1::ComputeHessianVectorProductRequest& request,
-    compute::StopCheck stop_check) const {
+absl::StatusOr<wire::OutgoingTensor> LossService::ComputeHessianVectorProduct(
+    const wire::HessianRequest& request, compute::StopCheck stop_check) const {
   const absl::StatusOr<HessianQuery> query = HessianQueryFromProto(request);
   if (!query.ok()) return query.status();
-  v1::ComputeHessianVectorProductResponse response;
-  const absl::StatusOr<absl::Span<std::byte>> product =
-      ProductToProto(*query, response);
+  absl::StatusOr<wire::OutgoingTensor> product = ProductToProto(*query);
   if (!product.ok()) return product.status();
   const LossQuery& base = query->base;
   const absl::Status status = compute::ComputeHessianVectorProduct(
-      base.loss.spec, base.options, base.batch.batch(),
-      {&query->vector_bytes, 1}, *product, pool_, stop_check);
+      base.loss.spec, base.options, base.batch.batch(), query->vector,
+      product->raw.bytes(), pool_, stop_check);
   if (!status.ok()) return HessianErrorToProto(status);
-  RestoreClassAxis(base.batch.class_axis, *response.mutable_product());
-  return response;
+  RestoreClassAxis(base.batch.class_axis, *product);
+  return product;
 }
 
-absl::StatusOr<v1::GetServerInfoResponse> LossService::GetServerInfo(
-    const v1::GetServerInfoRequest&, compute::StopCheck) const {
+v1::GetServerInfoResponse LossService::GetServerInfo() const {
   v1::GetServerInfoResponse response;
   response.set_version(LOSSD_VERSION);
   const std::string_view kernel = compute::ActiveKernel();
@@ -161,6 +152,10 @@ int LossService::method_count() {
   return static_cast<int>(std::size(kMethods));
 }
 
+bool LossService::IsStream(int method) {
+  return kMethods[method].run == nullptr;
+}
+
 void LossService::RequestCall(int method, grpc::ServerContext* context,
                               Stream* stream,
                               grpc::ServerCompletionQueue* queue, void* tag) {
@@ -172,10 +167,15 @@ absl::StatusOr<grpc::ByteBuffer> LossService::Run(
     compute::StopCheck stop_check) const {
   const size_t request_bytes = request.Length();
   try {
-    return kMethods[method].run(*this, request, stop_check);
+    const wire::ReceivedMessage message(request);
+    return kMethods[method].run(*this, message.pieces(), stop_check);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(request_bytes);
   }
+}
+
+std::unique_ptr<StreamedBatch> LossService::NewStreamedBatch() const {
+  return std::make_unique<StreamedBatch>(pool_, max_request_bytes_);
 }
 
 }  // namespace lossd::rpc

@@ -8,11 +8,16 @@
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <memory>
+
 #include "absl/status/statusor.h"
 #include "lossd/v1/loss_service.pb.h"
 #include "server/compute/loss.h"
 #include "server/compute/thread_pool.h"
 #include "server/rpc/options.h"
+#include "server/rpc/streamed_batch.h"
+#include "server/rpc/wire/requests.h"
+#include "server/rpc/wire/responses.h"
 
 namespace lossd::rpc {
 
@@ -32,36 +37,34 @@ class LossService : public grpc::Service {
   // `options.compute_threads` is not looked at: `pool` has as many as it has.
   LossService(const Options& options, compute::ThreadPool& pool);
 
-  // The RPCs, as the contract has them. `stop_check` is asked between blocks of
-  // rows.
-  absl::StatusOr<v1::ComputeLossResponse> ComputeLoss(
-      const v1::ComputeLossRequest& request,
-      compute::StopCheck stop_check) const;
-  absl::StatusOr<v1::StreamLossResponse> StreamLoss(
-      const v1::StreamLossRequest& request,
-      compute::StopCheck stop_check) const;
-  absl::StatusOr<v1::ComputeHessianVectorProductResponse>
-  ComputeHessianVectorProduct(
-      const v1::ComputeHessianVectorProductRequest& request,
-      compute::StopCheck stop_check) const;
-  absl::StatusOr<v1::GetServerInfoResponse> GetServerInfo(
-      const v1::GetServerInfoRequest& request,
-      compute::StopCheck stop_check) const;
+  // The unary RPCs, as the contract has them. `stop_check` is asked between
+  // blocks of rows.
+  absl::StatusOr<wire::LossResponse> ComputeLoss(
+      const wire::LossRequest& request, compute::StopCheck stop_check) const;
+  absl::StatusOr<wire::OutgoingTensor> ComputeHessianVectorProduct(
+      const wire::HessianRequest& request, compute::StopCheck stop_check) const;
+  v1::GetServerInfoResponse GetServerInfo() const;
 
   // The number of methods; they are numbered from 0.
   static int method_count();
+  // Whether `method` is StreamLoss; Run runs all others.
+  static bool IsStream(int method);
 
   // Asks gRPC for the next call of `method`: `tag` comes back on `queue`.
   void RequestCall(int method, grpc::ServerContext* context, Stream* stream,
                    grpc::ServerCompletionQueue* queue, void* tag);
 
-  // Runs `method` on one message. `request` is emptied as soon as it was
-  // parsed.
+  // Runs a unary method on its message, which is empty then. Its tensors are
+  // read where gRPC put them and its answer is sent from where the core wrote
+  // it: docs/design.md follows the bytes.
   //
   // Errors: InvalidArgument: no message of the method's request type.
   //   ResourceExhausted: no memory. Whatever the RPC returns.
   absl::StatusOr<grpc::ByteBuffer> Run(int method, grpc::ByteBuffer& request,
                                        compute::StopCheck stop_check) const;
+
+  // The state of one StreamLoss.
+  std::unique_ptr<StreamedBatch> NewStreamedBatch() const;
 
  private:
   const int64_t max_request_bytes_;

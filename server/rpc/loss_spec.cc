@@ -63,20 +63,17 @@ class OptionChecker {
   void Factor(std::string_view option, double value) {
     Check(option, value, IsFactor(value), kFactorRange);
   }
-  TensorView PerClass(std::string_view option, const v1::Tensor& tensor) {
+  std::vector<double> FactorPerClass(std::string_view option,
+                                     const v1::Tensor& message) {
     if (!status_.ok()) return {};
+    const wire::Tensor tensor = wire::ViewOf(message);
     const absl::StatusOr<TensorView> view =
         FloatTensorFromProto(tensor, Path(option));
     status_ =
         view.ok() ? CheckShape(*view, Path(option), {classes_}) : view.status();
-    return view.value_or(TensorView());
-  }
-  std::vector<double> FactorPerClass(std::string_view option,
-                                     const v1::Tensor& tensor) {
-    const TensorView view = PerClass(option, tensor);
     if (!status_.ok()) return {};
     absl::StatusOr<std::vector<double>> factors =
-        FactorsOf(view, Path(option), FactorSign::kNotNegative);
+        FactorsOf(*view, Path(option), FactorSign::kNotNegative);
     if (factors.ok()) return *std::move(factors);
     status_ = factors.status();
     return {};

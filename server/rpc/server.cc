@@ -1,22 +1,24 @@
 #include "server/rpc/server.h"
 
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/security/server_credentials.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <mutex>
 #include <utility>
 
 #include "server/compute/kernel.h"
 #include "server/rpc/cpu_limit.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/grpc_log.h"
+#include "server/rpc/health_call.h"
 #include "server/rpc/listen.h"
+#include "server/rpc/memory.h"
 #include "server/rpc/self_test.h"
+#include "server/rpc/stream_call.h"
 #include "server/rpc/transport.h"
+#include "server/rpc/unary_call.h"
 
 namespace lossd::rpc {
 namespace {
@@ -27,6 +29,9 @@ using Clock = std::chrono::steady_clock;
 constexpr int kPollers = 2;
 
 constexpr std::chrono::milliseconds kGiveUpInterval(10);
+
+// How long memory of large messages is kept for the next one.
+constexpr std::chrono::seconds kKeepMemory(2);
 
 // The reflection library adds itself to every server of a process that links
 // it.
@@ -55,8 +60,8 @@ Server::Server(Options options)
     : options_(std::move(options)),
       pool_(options_.compute_threads),
       service_(options_, pool_),
-      environment_{service_, pool_, gate_, live_calls_,
-                   options_.max_request_bytes} {}
+      environment_{service_, health_,     pool_,
+                   gate_,    live_calls_, options_.max_request_bytes} {}
 
 Server::~Server() {
   if (server_ == nullptr) return;
@@ -84,10 +89,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
   status = RunSelfTest(server->pool_);
   if (status.ok()) status = server->Listen();
   if (!status.ok()) return status;
-  grpc::HealthCheckServiceInterface* const health =
-      server->server_->GetHealthCheckService();
-  health->SetServingStatus("", true);
-  health->SetServingStatus(kServiceName, true);
+  server->health_.SetServing(true);
   for (const auto& queue : server->queues_) server->ServeOn(queue.get());
   for (const std::string& address : server->addresses_) {
     spdlog::info("event=listen address={} threads={} kernel={}", address,
@@ -97,9 +99,6 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
 }
 
 absl::Status Server::Listen() {
-  static std::once_flag health_enabled;
-  std::call_once(health_enabled,
-                 [] { grpc::EnableDefaultHealthCheckService(true); });
   const GrpcLogCapture log;
   grpc::ServerBuilder builder;
   ConfigureTransport(builder);
@@ -108,6 +107,7 @@ absl::Status Server::Listen() {
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
   builder.SetOption(std::make_unique<ReflectionOption>(options_.reflection));
   builder.RegisterService(&service_);
+  builder.RegisterService(&health_);
   std::vector<int> ports(options_.listen.size(), 0);
   for (size_t i = 0; i < ports.size(); ++i) {
     builder.AddListeningPort(options_.listen[i],
@@ -133,18 +133,40 @@ absl::Status Server::Listen() {
 
 void Server::ServeOn(grpc::ServerCompletionQueue* queue) {
   for (int method = 0; method < LossService::method_count(); ++method) {
-    Call::Request(environment_, method, queue);
+    Call::Await(
+        LossService::IsStream(method)
+            ? static_cast<Call*>(new StreamCall(environment_, method, queue))
+            : new UnaryCall(environment_, method, queue));
   }
-  pollers_.emplace_back([queue] {
+  Call::Await(new HealthCheckCall(environment_, queue));
+  Call::Await(new HealthWatchCall(environment_, queue));
+  pollers_.emplace_back([this, queue] {
     void* tag;
     bool ok;
-    while (queue->Next(&tag, &ok)) Call::HandleEvent(tag, ok);
+    for (;;) {
+      const auto deadline = std::chrono::system_clock::now() + kKeepMemory / 2;
+      switch (queue->AsyncNext(&tag, &ok, deadline)) {
+        case grpc::CompletionQueue::GOT_EVENT:
+          last_event_.store(Clock::now(), std::memory_order_relaxed);
+          Call::HandleEvent(tag, ok);
+          break;
+        case grpc::CompletionQueue::TIMEOUT:
+          // The other poller may be busy.
+          if (Clock::now() - last_event_.load(std::memory_order_relaxed) >=
+              kKeepMemory) {
+            ReturnFreeMemory();
+          }
+          break;
+        case grpc::CompletionQueue::SHUTDOWN:
+          return;
+      }
+    }
   });
 }
 
 bool Server::Drain(const std::function<bool()>& give_up) {
   spdlog::info("event=drain in_flight={}", gate_.inside());
-  server_->GetHealthCheckService()->SetServingStatus(false);
+  health_.SetServing(false);
   const Clock::time_point lame_duck_end = Clock::now() + options_.lame_duck;
   bool forced = false;
   while (Clock::now() < lame_duck_end && !(forced = give_up())) {

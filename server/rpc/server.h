@@ -19,6 +19,7 @@
 #include "server/compute/thread_pool.h"
 #include "server/rpc/call.h"
 #include "server/rpc/call_gate.h"
+#include "server/rpc/health_service.h"
 #include "server/rpc/loss_service.h"
 #include "server/rpc/options.h"
 
@@ -71,9 +72,11 @@ class Server {
   std::atomic<int64_t> live_calls_{0};
   compute::ThreadPool pool_;
   LossService service_;
+  HealthService health_;
   const CallEnvironment environment_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
+  std::atomic<std::chrono::steady_clock::time_point> last_event_{};
   std::vector<std::thread> pollers_;
 };
 

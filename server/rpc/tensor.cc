@@ -29,19 +29,26 @@ absl::StatusOr<v1::DataType> TypeOfValues(v1::DataType data_type,
   return contents_type;
 }
 
-absl::StatusOr<v1::DataType> TypeFromProto(const v1::Tensor& tensor,
+absl::Status CheckKnown(v1::DataType data_type, std::string_view field) {
+  if (v1::DataType_IsValid(data_type)) return absl::OkStatus();
+  return OutOfRange(fmt::format("{}.data_type", field),
+                    std::to_string(static_cast<int>(data_type)),
+                    "a known DataType");
+}
+
+absl::Status MissingType(std::string_view field, std::string_view want) {
+  return Missing(fmt::format("{}.data_type", field), want);
+}
+
+absl::StatusOr<v1::DataType> TypeFromProto(const wire::Tensor& tensor,
                                            std::string_view field) {
-  const v1::DataType data_type = tensor.data_type();
-  if (!v1::DataType_IsValid(data_type)) {
-    return OutOfRange(fmt::format("{}.data_type", field),
-                      std::to_string(static_cast<int>(data_type)),
-                      "a known DataType");
-  }
-  switch (tensor.contents_case()) {
+  const v1::DataType data_type = tensor.data_type;
+  const absl::Status known = CheckKnown(data_type, field);
+  if (!known.ok()) return known;
+  switch (tensor.contents) {
     case v1::Tensor::kRaw:
       if (data_type == v1::DATA_TYPE_UNSPECIFIED) {
-        return Missing(fmt::format("{}.data_type", field),
-                       "the type of raw's elements");
+        return MissingType(field, "the type of raw's elements");
       }
       return data_type;
     case v1::Tensor::kFloatValues:
@@ -92,10 +99,10 @@ absl::Status CheckRawLength(size_t bytes, const TensorView& view,
        {"data_type", NameOf(view.data_type)}});
 }
 
-absl::Status CheckValueCount(int values, const TensorView& view,
+absl::Status CheckValueCount(size_t values, const TensorView& view,
                              std::string_view field,
                              std::string_view contents) {
-  if (values == view.elements) return absl::OkStatus();
+  if (static_cast<int64_t>(values) == view.elements) return absl::OkStatus();
   const std::string path = fmt::format("{}.{}", field, contents);
   return Invalid("WRONG_LENGTH", path,
                  fmt::format("{}: {} values, want {} (shape {})", path, values,
@@ -105,55 +112,88 @@ absl::Status CheckValueCount(int values, const TensorView& view,
                   {"shape", ToString(view.shape)}});
 }
 
-// Points `view` to the contents, once their length is right.
-absl::Status ViewContents(const v1::Tensor& tensor, std::string_view field,
-                          TensorView& view) {
-  switch (tensor.contents_case()) {
+absl::Status CheckLength(const wire::Tensor& tensor, std::string_view field,
+                         const TensorView& view) {
+  const size_t bytes = tensor.elements.size();
+  switch (tensor.contents) {
     case v1::Tensor::kRaw:
-      view.bytes = BytesOf(tensor.raw().data(), tensor.raw().size());
-      return CheckRawLength(tensor.raw().size(), view, field);
-    case v1::Tensor::kFloatValues: {
-      const auto& values = tensor.float_values().values();
-      view.bytes = BytesOf(values.data(), values.size());
-      return CheckValueCount(values.size(), view, field, "float_values");
-    }
-    case v1::Tensor::kInt64Values: {
-      const auto& values = tensor.int64_values().values();
-      view.bytes = BytesOf(values.data(), values.size());
-      return CheckValueCount(values.size(), view, field, "int64_values");
-    }
+      return CheckRawLength(bytes, view, field);
+    case v1::Tensor::kFloatValues:
+      return CheckValueCount(bytes / sizeof(float), view, field,
+                             "float_values");
+    case v1::Tensor::kInt64Values:
+      return CheckValueCount(bytes / sizeof(int64_t), view, field,
+                             "int64_values");
     case v1::Tensor::CONTENTS_NOT_SET:
       break;
   }
   return Missing(field, "one of raw, float_values and int64_values");
 }
 
-}  // namespace
-
-absl::StatusOr<TensorView> TensorFromProto(const v1::Tensor& tensor,
-                                           std::string_view field) {
+// A tensor of this type, its shape checked, its contents not looked at.
+absl::StatusOr<TensorView> ViewShape(const wire::Tensor& tensor,
+                                     v1::DataType data_type,
+                                     std::string_view field) {
   TensorView view;
-  const absl::StatusOr<v1::DataType> data_type = TypeFromProto(tensor, field);
-  if (!data_type.ok()) return data_type.status();
-  view.data_type = *data_type;
-  view.shape = Shape(tensor.shape().data(), tensor.shape().size());
+  view.data_type = data_type;
+  view.shape = tensor.shape;
   const absl::StatusOr<int64_t> elements =
-      ElementsOf(view.shape, view.data_type, field);
+      ElementsOf(view.shape, data_type, field);
   if (!elements.ok()) return elements.status();
   view.elements = *elements;
-  const absl::Status contents = ViewContents(tensor, field, view);
-  if (!contents.ok()) return contents;
   return view;
 }
 
-absl::StatusOr<TensorView> FloatTensorFromProto(const v1::Tensor& tensor,
-                                                std::string_view field) {
-  absl::StatusOr<TensorView> view = TensorFromProto(tensor, field);
+// `view` as it is, if it is of a float type.
+absl::StatusOr<TensorView> CheckFloat(absl::StatusOr<TensorView> view,
+                                      std::string_view field) {
   if (view.ok() && !IsFloat(view->data_type)) {
     return OutOfRange(fmt::format("{}.data_type", field),
                       NameOf(view->data_type), "a float type");
   }
   return view;
+}
+
+}  // namespace
+
+const std::byte* TensorView::Contiguous(std::vector<std::byte>& scratch) const {
+  if (elements == 0) return nullptr;
+  return compute::RowSource(pieces, elements * ElementBytes(data_type))
+      .Row(0, scratch);
+}
+
+absl::StatusOr<TensorView> TensorFromProto(const wire::Tensor& tensor,
+                                           std::string_view field) {
+  const absl::StatusOr<v1::DataType> data_type = TypeFromProto(tensor, field);
+  if (!data_type.ok()) return data_type.status();
+  absl::StatusOr<TensorView> view = ViewShape(tensor, *data_type, field);
+  if (!view.ok()) return view;
+  const absl::Status length = CheckLength(tensor, field, *view);
+  if (!length.ok()) return length;
+  view->pieces = tensor.elements.pieces();
+  return view;
+}
+
+absl::StatusOr<TensorView> FloatTensorFromProto(const wire::Tensor& tensor,
+                                                std::string_view field) {
+  return CheckFloat(TensorFromProto(tensor, field), field);
+}
+
+absl::StatusOr<TensorView> FloatTensorWithoutContents(
+    const wire::Tensor& tensor, std::string_view field) {
+  if (tensor.contents != v1::Tensor::CONTENTS_NOT_SET) {
+    return Invalid("CONTENTS_IN_HEADER", field,
+                   fmt::format("{}: {} bytes of contents, want none: they come "
+                               "in chunks",
+                               field, tensor.elements.size()),
+                   {{"bytes", std::to_string(tensor.elements.size())}});
+  }
+  const absl::Status known = CheckKnown(tensor.data_type, field);
+  if (!known.ok()) return known;
+  if (tensor.data_type == v1::DATA_TYPE_UNSPECIFIED) {
+    return MissingType(field, "the type of the chunks' elements");
+  }
+  return CheckFloat(ViewShape(tensor, tensor.data_type, field), field);
 }
 
 absl::Status CheckShape(const TensorView& tensor, std::string_view field,

@@ -7,12 +7,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "lossd/v1/loss_service.pb.h"
 #include "server/compute/element_type.h"
+#include "server/compute/row_source.h"
+#include "server/rpc/wire/tensor.h"
 
 namespace lossd::rpc {
 
@@ -23,7 +26,11 @@ struct TensorView {
   v1::DataType data_type = v1::DATA_TYPE_UNSPECIFIED;
   Shape shape;
   int64_t elements = 0;
-  absl::Span<const std::byte> bytes;  // little-endian, row-major, any alignment
+  compute::Pieces pieces;  // little-endian, row-major, any alignment
+
+  // The elements in one run: where they lie, or copied into `scratch`, which
+  // then must live on.
+  const std::byte* Contiguous(std::vector<std::byte>& scratch) const;
 };
 
 // Views `tensor`, found at `field` of the request, and its contents.
@@ -32,14 +39,22 @@ struct TensorView {
 //   or other than the contents'; a negative axis; more than 2^63 - 1 bytes; a
 //   length other than the shape's.
 // The result must not outlive `tensor`.
-absl::StatusOr<TensorView> TensorFromProto(const v1::Tensor& tensor,
+absl::StatusOr<TensorView> TensorFromProto(const wire::Tensor& tensor,
                                            std::string_view field);
 
 // The same for a tensor that is to be of a float type.
 //
 // Errors: as above; InvalidArgument: another type.
-absl::StatusOr<TensorView> FloatTensorFromProto(const v1::Tensor& tensor,
+absl::StatusOr<TensorView> FloatTensorFromProto(const wire::Tensor& tensor,
                                                 std::string_view field);
+
+// The same for a tensor of which only type and shape are sent; the view has no
+// pieces.
+//
+// Errors: as above, the contents' length aside; InvalidArgument: contents; no
+//   data type.
+absl::StatusOr<TensorView> FloatTensorWithoutContents(
+    const wire::Tensor& tensor, std::string_view field);
 
 // Fails unless `tensor`, found at `field`, has this shape.
 absl::Status CheckShape(const TensorView& tensor, std::string_view field,

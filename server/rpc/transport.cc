@@ -2,6 +2,8 @@
 
 #include <grpc/grpc.h>
 
+#include "server/rpc/memory.h"
+
 namespace lossd::rpc {
 namespace {
 
@@ -12,6 +14,7 @@ constexpr int kMaxConcurrentStreams = 1000;
 }  // namespace
 
 void ConfigureTransport(grpc::ServerBuilder& builder) {
+  KeepFreeMemory();
   // Call::OnRead holds messages against max_request_bytes, so that every
   // refusal says the limit and carries details. gRPC's own limit would save no
   // memory: it, too, is looked at once the whole message is there.

@@ -7,7 +7,8 @@
 namespace lossd::rpc {
 
 // Sets what decides how fast messages come and go, and how much of them waits
-// in memory. bench_rpc sets the same for the echo that it compares with.
+// in memory, malloc's settings (memory.h) included. bench_rpc sets the same for
+// the echo that it compares with.
 void ConfigureTransport(grpc::ServerBuilder& builder);
 
 }  // namespace lossd::rpc

@@ -173,13 +173,15 @@ TEST(ClientCallTest, TakesMessagesOverFourMebibytesBothWays) {
     return grpc::Status::OK;
   });
   std::vector<double> gradient(kClasses);
+  CallOptions unary = Soon();
+  unary.transfer = Transfer::kUnary;
   const auto summary =
       Connect(server.target())
           .ComputeLoss<double>({.rows = 1,
                                 .classes = kClasses,
                                 .logits = logits,
                                 .labels = labels},
-                               {}, Soon(),
+                               {}, unary,
                                {.gradient = absl::MakeSpan(gradient)});
   ASSERT_TRUE(summary.ok()) << summary.status();
   EXPECT_EQ(gradient, logits);
@@ -204,6 +206,36 @@ TEST(ClientCallTest, ServesManyThreads) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(losses, ElementsAre(20, 40, 60, 80, 100, 120, 140, 160));
+}
+
+// Large enough for the memory that requests share.
+TEST(ClientCallTest, MixesUpNoLargeRequestsOfManyThreads) {
+  constexpr int64_t kClasses = 50'000;
+  FakeServer server([](auto&, const auto& request, auto& response) {
+    *response.mutable_gradient() = request.logits();
+    return grpc::Status::OK;
+  });
+  const Client client = Connect(server.target());
+  std::vector<int> right(4);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < right.size(); ++i) {
+    threads.emplace_back([&, i] {
+      std::vector<float> gradient(kClasses);
+      for (int call = 0; call < 10; ++call) {
+        const std::vector<float> logits(kClasses,
+                                        static_cast<float>(10 * i + call));
+        const auto summary = client.ComputeLoss<float>(
+            {.rows = 1,
+             .classes = kClasses,
+             .logits = logits,
+             .labels = absl::MakeConstSpan(kLabels).subspan(0, 1)},
+            {}, Soon(), {.gradient = absl::MakeSpan(gradient)});
+        right[i] += summary.ok() && gradient == logits ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(right, ElementsAre(10, 10, 10, 10));
 }
 
 TEST(ClientCallTest, GoesPastAnHttpProxy) {

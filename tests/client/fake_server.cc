@@ -1,5 +1,6 @@
 #include "tests/client/fake_server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
@@ -32,6 +33,20 @@ grpc::Status FakeServer::Service::ComputeHessianVectorProduct(
   return second_order(*request, *response);
 }
 
+grpc::Status FakeServer::Service::StreamLoss(grpc::ServerContext* context,
+                                             Stream* stream) {
+  ++calls;
+  StreamHandler streaming;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    streaming = stream_handler;
+  }
+  if (streaming == nullptr) {
+    return {grpc::StatusCode::UNIMPLEMENTED, "no streams"};
+  }
+  return streaming(*context, *stream);
+}
+
 grpc::Status FakeServer::Service::GetServerInfo(
     grpc::ServerContext*, const v1::GetServerInfoRequest*,
     v1::GetServerInfoResponse* response) {
@@ -46,6 +61,10 @@ grpc::Status FakeServer::Service::GetServerInfo(
 }
 
 FakeServer::FakeServer(Handler handler, const std::string& address) {
+  // Never ended: after writes that were cut short, the end of gRPC's last user
+  // waits for one of its own threads, for 10 s (1.51).
+  static const bool initialized = (grpc_init(), true);
+  static_cast<void>(initialized);
   service_.handler = std::move(handler);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
@@ -67,6 +86,11 @@ FakeServer::~FakeServer() {
 void FakeServer::OnHessianVectorProduct(HessianHandler handler) {
   std::lock_guard<std::mutex> lock(service_.mutex);
   service_.hessian_handler = std::move(handler);
+}
+
+void FakeServer::OnStreamLoss(StreamHandler handler) {
+  std::lock_guard<std::mutex> lock(service_.mutex);
+  service_.stream_handler = std::move(handler);
 }
 
 void FakeServer::SetServing(const std::string& service, bool serving) {

@@ -25,6 +25,11 @@ class FakeServer {
       std::function<grpc::Status(const v1::ComputeHessianVectorProductRequest&,
                                  v1::ComputeHessianVectorProductResponse&)>;
 
+  using Stream =
+      grpc::ServerReaderWriter<v1::StreamLossResponse, v1::StreamLossRequest>;
+  using StreamHandler =
+      std::function<grpc::Status(grpc::ServerContext&, Stream&)>;
+
   // Listens at `address`, on a free port by default.
   explicit FakeServer(Handler handler,
                       const std::string& address = "127.0.0.1:0");
@@ -35,6 +40,8 @@ class FakeServer {
   int calls() const { return service_.calls; }
   // Answers ComputeHessianVectorProduct from now on.
   void OnHessianVectorProduct(HessianHandler handler);
+  // Answers StreamLoss from now on.
+  void OnStreamLoss(StreamHandler handler);
   // Sets what the health service says of `service`.
   void SetServing(const std::string& service, bool serving);
 
@@ -43,6 +50,8 @@ class FakeServer {
     grpc::Status ComputeLoss(grpc::ServerContext* context,
                              const v1::ComputeLossRequest* request,
                              v1::ComputeLossResponse* response) override;
+    grpc::Status StreamLoss(grpc::ServerContext* context,
+                            Stream* stream) override;
     grpc::Status ComputeHessianVectorProduct(
         grpc::ServerContext* context,
         const v1::ComputeHessianVectorProductRequest* request,
@@ -55,7 +64,9 @@ class FakeServer {
     // Orders the test's thread and the server's, as gRPC does in code that
     // ThreadSanitizer does not see.
     std::mutex mutex;
-    HessianHandler hessian_handler;  // unset: UNIMPLEMENTED; guarded by mutex
+    // Unset: UNIMPLEMENTED; guarded by mutex.
+    HessianHandler hessian_handler;
+    StreamHandler stream_handler;
     std::atomic<int> calls{0};
   };
 

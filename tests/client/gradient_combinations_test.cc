@@ -101,7 +101,8 @@ std::vector<Arguments> OptionSets(const LossUsage& usage, bool has_targets) {
   return sets;
 }
 
-// Each reduction without factors, with each alone and with all.
+// Each reduction without factors, with each alone and with all; then the
+// classes first, and a gradient of another type than the logits'.
 std::vector<Arguments> ReductionSets() {
   const Arguments weights = {"--row-weights", "0.5,2,0,1.25"};
   const Arguments upstream = {"--upstream-gradient", "-1.5,0.75,3,0.125"};
@@ -120,6 +121,8 @@ std::vector<Arguments> ReductionSets() {
       sets.push_back(Joined({"--reduction", reduction}, more));
     }
   }
+  sets.push_back(Joined({"--class-axis", "0"}, both));
+  sets.push_back(Joined({"--gradient-data-type", "float32"}, both));
   return sets;
 }
 

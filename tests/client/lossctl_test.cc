@@ -172,6 +172,24 @@ TEST(LossctlTest, EndsWithTwoOnBadUsage) {
   }
 }
 
+// Bounds, at them and one past, and what is no plain number.
+TEST(LossctlTest, SaysUnitAndRangeOfABadTimeout) {
+  for (const char* text :
+       {"0.00099", "1000001", "1s", "", "nan", "inf", "-1"}) {
+    const ProcessResult result = Lossctl(kNowhere, {"info", "--timeout", text});
+    EXPECT_EQ(result.exit_code, 2) << text;
+    EXPECT_THAT(result.err,
+                StartsWith(std::string("--timeout: \"") + text +
+                           "\", want a number of seconds in [0.001, 1000000], "
+                           "without a unit\n"));
+    EXPECT_LT(result.err.size(), 200);
+  }
+  // Nobody listens: the flag was taken.
+  for (const char* text : {"0.001", "1000000", "2.5"}) {
+    EXPECT_EQ(Lossctl(kNowhere, {"health", "--timeout", text}).exit_code, 1);
+  }
+}
+
 TEST(LossctlTest, NamesASubcommandThatThereIsNot) {
   EXPECT_THAT(Lossctl(kNowhere, {"dance"}).err, HasSubstr("dance"));
   EXPECT_THAT(Lossctl(kNowhere, {}).err, HasSubstr("A subcommand is required"));
@@ -182,7 +200,7 @@ TEST(LossctlTest, HelpsWithZero) {
   EXPECT_EQ(result.exit_code, 0);
   for (const char* command :
        {"compute", "explain", "check-gradient", "hvp", "info", "health",
-        "LOSSD_TARGET", "--timeout", "--json"}) {
+        "bench", "LOSSD_TARGET", "--timeout", "--json"}) {
     EXPECT_THAT(result.out, HasSubstr(command));
   }
 }

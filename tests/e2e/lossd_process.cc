@@ -145,6 +145,17 @@ int64_t LossdProcess::ResidentBytes() const {
   return resident_pages * sysconf(_SC_PAGESIZE);
 }
 
+int64_t LossdProcess::PeakResidentBytes() const {
+  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+  for (std::string word; status >> word;) {
+    if (word != "VmHWM:") continue;
+    int64_t kib = 0;
+    status >> kib;
+    return kib * 1024;
+  }
+  return 0;
+}
+
 Outcome RunToEnd(const LossdProcess::Strings& arguments,
                  const LossdProcess::Strings& environment) {
   LossdProcess lossd(arguments, environment);

@@ -39,6 +39,8 @@ class LossdProcess {
   std::string Stderr() const;
 
   int64_t ResidentBytes() const;
+  // The most there ever were.
+  int64_t PeakResidentBytes() const;
 
  private:
   // Reads more of stdout; false at its end.

@@ -30,8 +30,11 @@ constexpr std::string_view kMain[] = {"server/", "server/rpc/"};
 constexpr std::string_view kRpc[] = {"server/rpc/", "server/compute/", kProto};
 constexpr std::string_view kCompute[] = {"server/compute/"};
 constexpr std::string_view kClient[] = {"client/lossd/", kProto};
-constexpr std::string_view kLossctl[] = {"client/lossd/", "client/lossctl/"};
-constexpr std::string_view kExamples[] = {"client/lossd/", "client/examples/"};
+constexpr std::string_view kFlags[] = {"client/flags/"};
+constexpr std::string_view kLossctl[] = {"client/lossd/", "client/flags/",
+                                         "client/lossctl/"};
+constexpr std::string_view kExamples[] = {"client/lossd/", "client/flags/",
+                                          "client/examples/"};
 constexpr std::string_view kComputeLibraries[] = {
     "absl/base/",    "absl/functional/", "absl/numeric/", "absl/status/",
     "absl/strings/", "absl/types/",      "hwy/"};
@@ -42,6 +45,7 @@ constexpr Room kRooms[] = {
     {"server/rpc/", kRpc, {}},
     {"server/", kMain, {}},
     {"client/lossd/", kClient, {}},
+    {"client/flags/", kFlags, {}},
     {"client/lossctl/", kLossctl, {}},
     {"client/examples/", kExamples, {}},
     {kTests, {}, {}},

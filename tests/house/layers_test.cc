@@ -59,6 +59,7 @@ constexpr std::string_view kKernelFile = "server/compute/losses/x.cc";
 constexpr std::string_view kRpcFile = "server/rpc/convert.cc";
 constexpr std::string_view kMainFile = "server/main.cc";
 constexpr std::string_view kClientFile = "client/lossd/client.cc";
+constexpr std::string_view kFlagsFile = "client/flags/seconds.cc";
 constexpr std::string_view kToolFile = "client/lossctl/main.cc";
 constexpr std::string_view kExampleFile = "client/examples/iris/iris.cc";
 constexpr std::string_view kProtoHeader = "\"lossd/v1/loss_service.pb.h\"";
@@ -110,6 +111,9 @@ INSTANTIATE_TEST_SUITE_P(
         Example{"ClientToExample", kClientFile, "\"client/examples/x/x.h\""},
         Example{"ClientToTests", kClientFile, "\"tests/support/oracle.h\""},
         Example{"ClientToHighway", kClientFile, "<hwy/highway.h>"},
+        Example{"ClientToFlags", kClientFile, "\"client/flags/seconds.h\""},
+        Example{"FlagsToClient", kFlagsFile, "\"client/lossd/client.h\""},
+        Example{"FlagsToTool", kFlagsFile, "\"client/lossctl/explain.h\""},
         Example{"ToolToServer", kToolFile, "\"server/compute/loss.h\""},
         Example{"ToolToProto", kToolFile, kProtoHeader},
         Example{"ToolToExample", kToolFile, "\"client/examples/x/x.h\""},
@@ -148,6 +152,8 @@ INSTANTIATE_TEST_SUITE_P(
         Example{"ClientToProto", kClientFile, kProtoHeader},
         Example{"ToolToClient", kToolFile, "\"client/lossd/client.h\""},
         Example{"ExampleToClient", kExampleFile, "\"client/lossd/client.h\""},
+        Example{"ToolToFlags", kToolFile, "\"client/flags/seconds.h\""},
+        Example{"ExampleToFlags", kExampleFile, "\"client/flags/seconds.h\""},
         Example{"ToolToInstalledClient", kToolFile, "\"lossd/client.h\""},
         Example{"ClientToItself", kClientFile, "\"lossd/error.h\""},
         Example{"ExampleToLibrary", kExampleFile, "<lbfgs.h>"},
@@ -202,7 +208,7 @@ TEST(HouseTest, KeepsItsArrows) {
   }
   for (const char* room :
        {"server/main.cc", "server/compute", "server/rpc", "client/lossd",
-        "client/lossctl", "client/examples", "tests/house"}) {
+        "client/flags", "client/lossctl", "client/examples", "tests/house"}) {
     EXPECT_GT(includes_of_room[room], 0U) << room;
   }
 }

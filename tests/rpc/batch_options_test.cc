@@ -164,15 +164,14 @@ TEST(ProbabilitiesAsLabelsTest, AreViewedInEveryFloatType) {
     v1::ComputeLossRequest request = RequestOf({2, 3}, {2});
     *request.mutable_labels() =
         FloatTensor(type, {2, 3}, {1, 0, 0, 0.25, 0.5, 0.25});
-    const Converted converted = Convert(request);
-    ASSERT_TRUE(converted.status.ok()) << converted.status;
-    const compute::Batch batch = converted.view.batch();
+    const wire::LossRequest& received = Received(request);
+    const auto view = BatchFromProto(received);
+    ASSERT_TRUE(view.ok()) << view.status();
+    const compute::Batch batch = view->batch();
     const auto& targets = std::get<compute::FloatTargets>(batch.labels);
     EXPECT_EQ(DataTypeOf(targets.type), type);
-    ASSERT_EQ(targets.data.size(), 1u);
-    EXPECT_EQ(static_cast<const void*>(targets.data[0].data()),
-              request.labels().raw().data());
-    EXPECT_EQ(targets.data[0].size(), request.labels().raw().size());
+    EXPECT_EQ(targets.data.data(), received.labels->elements.pieces().data());
+    EXPECT_EQ(StringOf(targets.data), request.labels().raw());
   }
 }
 
@@ -203,10 +202,8 @@ TEST(ClassAxisOfABatchTest, LeavesTheClassesLastAndTheRowsShapeWithoutThem) {
     EXPECT_EQ(converted.view.rows, 3);
     EXPECT_EQ(converted.view.classes, 2);
     EXPECT_THAT(converted.view.rows_shape, ElementsAre(1, 3));
-    const auto& bytes = converted.view.logits_bytes;
-    EXPECT_EQ(
-        std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
-        RawBytes<float>({1, 4, 2, 5, 3, 6}));
+    const std::string bytes = StringOf(converted.view.logits);
+    EXPECT_EQ(bytes, RawBytes<float>({1, 4, 2, 5, 3, 6}));
   }
 }
 
@@ -217,10 +214,8 @@ TEST(ClassAxisOfABatchTest, MovesProbabilitiesInTheirOwnType) {
   request.set_class_axis(0);
   const Converted converted = Convert(request);
   ASSERT_TRUE(converted.status.ok()) << converted.status;
-  const auto& bytes = converted.view.targets_bytes;
-  EXPECT_EQ(
-      std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
-      RawBytes<double>({1, 4, 2, 5, 3, 6}));
+  const std::string bytes = StringOf(converted.view.targets);
+  EXPECT_EQ(bytes, RawBytes<double>({1, 4, 2, 5, 3, 6}));
 }
 
 TEST(ClassAxisOfABatchTest, CopiesNothingWhereTheClassesLieLast) {
@@ -231,11 +226,11 @@ TEST(ClassAxisOfABatchTest, CopiesNothingWhereTheClassesLieLast) {
     labels_shape.erase(labels_shape.begin() + axis);
     v1::ComputeLossRequest request = RequestOf(shape, labels_shape);
     request.set_class_axis(axis);
-    const Converted converted = Convert(request);
-    ASSERT_TRUE(converted.status.ok()) << converted.status;
-    EXPECT_EQ(static_cast<const void*>(converted.view.logits_bytes.data()),
-              request.logits().raw().data());
-    EXPECT_EQ(converted.view.moved_logits, nullptr);
+    const wire::LossRequest& received = Received(request);
+    const auto view = BatchFromProto(received);
+    ASSERT_TRUE(view.ok()) << view.status();
+    EXPECT_EQ(view->logits.data(), received.logits->elements.pieces().data());
+    EXPECT_TRUE(view->moved_logits.bytes.empty());
   }
 }
 

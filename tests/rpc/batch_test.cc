@@ -14,16 +14,15 @@ namespace lossd::rpc {
 namespace {
 
 TEST(BatchTest, ViewsLogitsAndLabels) {
-  const v1::ComputeLossRequest request = RequestWith();
-  const Converted converted = Convert(request);
-  ASSERT_TRUE(converted.status.ok()) << converted.status;
-  const compute::Batch batch = converted.view.batch();
+  const wire::LossRequest& received = Received(RequestWith());
+  const auto view = BatchFromProto(received);
+  ASSERT_TRUE(view.ok()) << view.status();
+  const compute::Batch batch = view->batch();
   EXPECT_EQ(batch.rows, 2);
   EXPECT_EQ(batch.classes, 3);
   EXPECT_EQ(batch.logits_type, compute::ElementType::kFloat32);
-  ASSERT_EQ(batch.logits.size(), 1u);
-  EXPECT_EQ(static_cast<const void*>(batch.logits[0].data()),
-            request.logits().float_values().values().data());
+  EXPECT_TRUE(received.logits->elements.is_view());
+  EXPECT_EQ(batch.logits.data(), received.logits->elements.pieces().data());
   const auto& labels = std::get<compute::ClassIndices>(batch.labels);
   ASSERT_EQ(labels.size(), 2);
   EXPECT_EQ(labels[0], 0);

@@ -17,9 +17,8 @@ struct Converted {
   BatchView view;
 };
 
-// `request` must outlive the result.
 inline Converted Convert(const v1::ComputeLossRequest& request) {
-  auto view = BatchFromProto(request);
+  auto view = BatchFromProto(Received(request));
   return {view.status(), view.ok() ? *std::move(view) : BatchView()};
 }
 

@@ -11,10 +11,12 @@
 namespace lossd::rpc {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 absl::Status StatusOf(const v1::ComputeLossRequest& request) {
-  return LossQueryFromProto(request).status();
+  return LossQueryFromProto(Received(request)).status();
 }
 
 compute::LossOptions OptionsOf(const std::string& text) {
@@ -132,7 +134,7 @@ TEST(LossQueryTest, CarriesEveryPart) {
   const v1::ComputeLossRequest request = RequestWith(
       "loss { softmax_cross_entropy { ignore_index: 1 } } "
       "reduction: REDUCTION_SUM outputs: OUTPUT_LOSS");
-  const auto query = LossQueryFromProto(request);
+  const auto query = LossQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
   EXPECT_EQ(
       std::get<compute::SoftmaxCrossEntropy>(query->loss.spec).ignore_index, 1);
@@ -163,9 +165,9 @@ TEST(LossOutputsTest, GiveEachTensorItsShapeAndType) {
                  OUTPUT_PREDICTIONS, OUTPUT_PROBABILITIES,
                  OUTPUT_LOG_PROBABILITIES ]
       gradient_data_type: DATA_TYPE_FLOAT16)");
-  const auto query = LossQueryFromProto(request);
+  const auto query = LossQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
-  v1::ComputeLossResponse response;
+  wire::LossResponse response;
   const auto outputs = LossOutputsToProto(*query, response);
   ASSERT_TRUE(outputs.ok()) << outputs.status();
   EXPECT_EQ(outputs->gradient.size(), 12u);
@@ -174,39 +176,43 @@ TEST(LossOutputsTest, GiveEachTensorItsShapeAndType) {
   EXPECT_EQ(outputs->row_losses.size(), 8u);
   EXPECT_EQ(outputs->log_sum_exp.size(), 8u);
   EXPECT_EQ(outputs->predictions.size(), 16u);
-  EXPECT_EQ(static_cast<const void*>(outputs->gradient.data()),
-            response.gradient().raw().data());
-  EXPECT_EQ(static_cast<const void*>(outputs->probabilities.data()),
-            response.probabilities().raw().data());
-  EXPECT_EQ(static_cast<const void*>(outputs->log_probabilities.data()),
-            response.log_probabilities().raw().data());
-  EXPECT_THAT(ShapeOf(response.gradient()), ElementsAre(2, 1, 3));
-  EXPECT_THAT(ShapeOf(response.probabilities()), ElementsAre(2, 1, 3));
-  EXPECT_THAT(ShapeOf(response.log_probabilities()), ElementsAre(2, 1, 3));
-  EXPECT_THAT(ShapeOf(response.row_losses()), ElementsAre(2, 1));
-  EXPECT_THAT(ShapeOf(response.log_sum_exp()), ElementsAre(2, 1));
-  EXPECT_THAT(ShapeOf(response.predictions()), ElementsAre(2, 1));
-  EXPECT_EQ(response.gradient().data_type(), v1::DATA_TYPE_FLOAT16);
-  EXPECT_EQ(response.probabilities().data_type(), v1::DATA_TYPE_FLOAT32);
-  EXPECT_EQ(response.log_probabilities().data_type(), v1::DATA_TYPE_FLOAT32);
-  EXPECT_EQ(response.predictions().data_type(), v1::DATA_TYPE_INT64);
+  const std::byte* const places[] = {
+      outputs->gradient.data(),          outputs->probabilities.data(),
+      outputs->log_probabilities.data(), outputs->row_losses.data(),
+      outputs->log_sum_exp.data(),       outputs->predictions.data()};
+  ASSERT_EQ(response.tensors.size(), 6u);
+  for (const wire::OutgoingTensor& tensor : response.tensors) {
+    EXPECT_THAT(places, Contains(tensor.raw.bytes().data()));
+  }
+  const v1::ComputeLossResponse sent = Sent(std::move(response));
+  EXPECT_THAT(ShapeOf(sent.gradient()), ElementsAre(2, 1, 3));
+  EXPECT_THAT(ShapeOf(sent.probabilities()), ElementsAre(2, 1, 3));
+  EXPECT_THAT(ShapeOf(sent.log_probabilities()), ElementsAre(2, 1, 3));
+  EXPECT_THAT(ShapeOf(sent.row_losses()), ElementsAre(2, 1));
+  EXPECT_THAT(ShapeOf(sent.log_sum_exp()), ElementsAre(2, 1));
+  EXPECT_THAT(ShapeOf(sent.predictions()), ElementsAre(2, 1));
+  EXPECT_EQ(sent.gradient().data_type(), v1::DATA_TYPE_FLOAT16);
+  EXPECT_EQ(sent.probabilities().data_type(), v1::DATA_TYPE_FLOAT32);
+  EXPECT_EQ(sent.log_probabilities().data_type(), v1::DATA_TYPE_FLOAT32);
+  EXPECT_EQ(sent.predictions().data_type(), v1::DATA_TYPE_INT64);
 }
 
 TEST(LossOutputsTest, GiveTheGradientItsOwnType) {
   const v1::ComputeLossRequest request = RequestWith(
       "gradient_data_type: DATA_TYPE_BFLOAT16 "
       "outputs: [ OUTPUT_GRADIENT, OUTPUT_ROW_LOSSES ]");
-  const auto query = LossQueryFromProto(request);
+  const auto query = LossQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
-  v1::ComputeLossResponse response;
+  wire::LossResponse response;
   // 1024 bytes of overhead, 60 for each of two axes, 12 and 8 of contents.
   EXPECT_FALSE(LossOutputsToProto(*query, response, 1163).ok());
   const auto outputs = LossOutputsToProto(*query, response, 1164);
   ASSERT_TRUE(outputs.ok()) << outputs.status();
   EXPECT_EQ(outputs->gradient_type, compute::ElementType::kBFloat16);
   EXPECT_EQ(outputs->gradient.size(), 12u);
-  EXPECT_EQ(response.gradient().data_type(), v1::DATA_TYPE_BFLOAT16);
-  EXPECT_EQ(response.row_losses().data_type(), v1::DATA_TYPE_FLOAT32);
+  const v1::ComputeLossResponse sent = Sent(std::move(response));
+  EXPECT_EQ(sent.gradient().data_type(), v1::DATA_TYPE_BFLOAT16);
+  EXPECT_EQ(sent.row_losses().data_type(), v1::DATA_TYPE_FLOAT32);
 }
 
 TEST(LossOutputsTest, AreOfTheLogitsTypeByDefault) {
@@ -220,39 +226,36 @@ TEST(LossOutputsTest, AreOfTheLogitsTypeByDefault) {
          {v1::OUTPUT_GRADIENT, v1::OUTPUT_ROW_LOSSES, v1::OUTPUT_LOG_SUM_EXP}) {
       request.add_outputs(output);
     }
-    const auto query = LossQueryFromProto(request);
+    const auto query = LossQueryFromProto(Received(request));
     ASSERT_TRUE(query.ok()) << query.status();
-    v1::ComputeLossResponse response;
+    wire::LossResponse response;
     ASSERT_TRUE(LossOutputsToProto(*query, response).ok());
+    const v1::ComputeLossResponse sent = Sent(std::move(response));
     for (const v1::Tensor* tensor :
-         {&response.gradient(), &response.row_losses(),
-          &response.log_sum_exp()}) {
+         {&sent.gradient(), &sent.row_losses(), &sent.log_sum_exp()}) {
       EXPECT_EQ(tensor->data_type(), type);
     }
-    EXPECT_EQ(response.gradient().raw().size(), 6u * ElementBytes(type));
-    EXPECT_EQ(response.row_losses().raw().size(), 2u * ElementBytes(type));
+    EXPECT_EQ(sent.gradient().raw().size(), 6u * ElementBytes(type));
+    EXPECT_EQ(sent.row_losses().raw().size(), 2u * ElementBytes(type));
   }
 }
 
 TEST(LossOutputsTest, AllocateNothingThatIsNotAskedFor) {
   const v1::ComputeLossRequest request = RequestWith("outputs: OUTPUT_LOSS");
-  const auto query = LossQueryFromProto(request);
+  const auto query = LossQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
-  v1::ComputeLossResponse response;
+  wire::LossResponse response;
   const auto outputs = LossOutputsToProto(*query, response);
   ASSERT_TRUE(outputs.ok()) << outputs.status();
   EXPECT_TRUE(outputs->gradient.empty());
-  EXPECT_FALSE(response.has_gradient() || response.has_row_losses() ||
-               response.has_log_sum_exp() || response.has_predictions() ||
-               response.has_probabilities() ||
-               response.has_log_probabilities());
+  EXPECT_THAT(response.tensors, IsEmpty());
 }
 
 TEST(LossOutputsTest, RefuseAResponseThatNoMessageHolds) {
   const v1::ComputeLossRequest request = RequestWith();
-  auto query = LossQueryFromProto(request);
+  auto query = LossQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
-  v1::ComputeLossResponse response;
+  wire::LossResponse response;
   // 1024 bytes of overhead, 60 for each of two axes, 24 of gradient.
   EXPECT_TRUE(LossOutputsToProto(*query, response, 1168).ok());
   EXPECT_THAT(
@@ -271,52 +274,51 @@ TEST(LossOutputsTest, CountProbabilitiesAsTheGradient) {
   const v1::ComputeLossRequest request = RequestWith(
       "outputs: [ OUTPUT_GRADIENT, OUTPUT_PROBABILITIES, "
       "OUTPUT_LOG_PROBABILITIES ]");
-  const auto query = LossQueryFromProto(request);
+  const auto query = LossQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
-  v1::ComputeLossResponse response;
+  wire::LossResponse response;
   EXPECT_FALSE(LossOutputsToProto(*query, response, 1215).ok());
-  EXPECT_FALSE(response.has_probabilities() ||
-               response.has_log_probabilities());
+  EXPECT_THAT(response.tensors, IsEmpty());
   EXPECT_TRUE(LossOutputsToProto(*query, response, 1216).ok());
 }
 
 TEST(LossSummaryTest, FillsTheNumbers) {
   const v1::ComputeLossRequest request = RequestWith();
-  const auto query = LossQueryFromProto(request);
-  v1::ComputeLossResponse response;
+  const auto query = LossQueryFromProto(Received(request));
+  wire::LossResponse response;
   LossSummaryToProto(
       *query, {.loss = 0.5, .row_count = 2, .correct_count = 1, .divisor = 2},
       response);
-  EXPECT_EQ(response.loss(), 0.5);
-  EXPECT_EQ(response.row_count(), 2);
-  EXPECT_EQ(response.correct_count(), 1);
-  EXPECT_EQ(response.divisor(), 2);
+  EXPECT_EQ(response.fields.loss(), 0.5);
+  EXPECT_EQ(response.fields.row_count(), 2);
+  EXPECT_EQ(response.fields.correct_count(), 1);
+  EXPECT_EQ(response.fields.divisor(), 2);
 }
 
 TEST(LossSummaryTest, CountsNoRowAsCorrectWithoutClassIndices) {
   v1::ComputeLossRequest request = RequestWith();
   *request.mutable_labels() =
       FloatTensor(v1::DATA_TYPE_FLOAT32, {2, 3}, {1, 0, 0, 0, 0, 1});
-  const auto query = LossQueryFromProto(request);
+  const auto query = LossQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
-  v1::ComputeLossResponse response;
+  wire::LossResponse response;
   LossSummaryToProto(*query, {.loss = 0.5, .row_count = 2, .correct_count = 1},
                      response);
-  EXPECT_EQ(response.correct_count(), 0);
-  EXPECT_EQ(response.row_count(), 2);
+  EXPECT_EQ(response.fields.correct_count(), 0);
+  EXPECT_EQ(response.fields.row_count(), 2);
 }
 
 TEST(LossSummaryTest, LeavesOutALossNotComputedOrNotAskedFor) {
-  v1::ComputeLossResponse response;
+  wire::LossResponse response;
   const v1::ComputeLossRequest request = RequestWith();
-  LossSummaryToProto(*LossQueryFromProto(request), {.loss = std::nullopt},
-                     response);
-  EXPECT_FALSE(response.has_loss());
+  LossSummaryToProto(*LossQueryFromProto(Received(request)),
+                     {.loss = std::nullopt}, response);
+  EXPECT_FALSE(response.fields.has_loss());
   const v1::ComputeLossRequest gradient_only =
       RequestWith("outputs: OUTPUT_GRADIENT");
-  LossSummaryToProto(*LossQueryFromProto(gradient_only), {.loss = 0.5},
-                     response);
-  EXPECT_FALSE(response.has_loss());
+  LossSummaryToProto(*LossQueryFromProto(Received(gradient_only)),
+                     {.loss = 0.5}, response);
+  EXPECT_FALSE(response.fields.has_loss());
 }
 
 }  // namespace

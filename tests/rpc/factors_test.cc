@@ -18,7 +18,7 @@ using ::testing::IsEmpty;
 
 absl::StatusOr<std::vector<double>> Factors(const v1::Tensor& tensor,
                                             FactorSign sign) {
-  return FactorsOf(*TensorFromProto(tensor, "x"), "x", sign);
+  return FactorsOf(*TensorFromProto(Received(tensor), "x"), "x", sign);
 }
 
 absl::Status StatusOfOne(double value, FactorSign sign) {

@@ -26,16 +26,18 @@ v1::ComputeHessianVectorProductRequest HessianRequest(
 }
 
 absl::Status StatusOf(const v1::ComputeHessianVectorProductRequest& request) {
-  return HessianQueryFromProto(request).status();
+  return HessianQueryFromProto(Received(request)).status();
 }
 
 TEST(HessianQueryTest, ViewsTheVectorInPlace) {
-  const auto request = HessianRequest();
-  const auto query = HessianQueryFromProto(request);
+  const wire::HessianRequest& received = Received(HessianRequest());
+  const auto query = HessianQueryFromProto(received);
   ASSERT_TRUE(query.ok()) << query.status();
-  EXPECT_EQ(static_cast<const void*>(query->vector_bytes.data()),
-            request.vector().raw().data());
-  EXPECT_EQ(query->vector_bytes.size(), 24u);
+  ASSERT_EQ(query->vector.size(), 1u);
+  EXPECT_EQ(query->vector[0].data(),
+            received.vector->elements.pieces()[0].data());
+  EXPECT_TRUE(received.vector->elements.is_view());
+  EXPECT_EQ(query->vector[0].size(), 24u);
   EXPECT_EQ(query->base.batch.rows, 2);
   EXPECT_FALSE(query->base.wanted.loss || query->base.wanted.gradient);
 }
@@ -45,10 +47,10 @@ TEST(HessianQueryTest, MovesTheVectorAsTheLogits) {
   auto moved = request;
   moved.mutable_base()->mutable_labels()->set_shape(0, 3);
   moved.mutable_base()->mutable_labels()->mutable_int64_values()->add_values(1);
-  const auto query = HessianQueryFromProto(moved);
+  const auto query = HessianQueryFromProto(Received(moved));
   ASSERT_TRUE(query.ok()) << query.status();
   std::vector<float> vector(6);
-  std::memcpy(vector.data(), query->vector_bytes.data(), 24);
+  std::memcpy(vector.data(), query->vector[0].data(), 24);
   EXPECT_THAT(vector, ElementsAre(1, 4, 2, 5, 3, 6));
 }
 
@@ -143,24 +145,22 @@ TEST(HessianQueryTest, FindsABadVectorBeforeWhatIsNotBuilt) {
 
 TEST(ProductToProtoTest, TakesTheLogitsShapeAndType) {
   const auto request = HessianRequest("gradient_data_type: DATA_TYPE_BFLOAT16");
-  const auto query = HessianQueryFromProto(request);
+  const auto query = HessianQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
-  v1::ComputeHessianVectorProductResponse response;
-  const auto room = ProductToProto(*query, response);
-  ASSERT_TRUE(room.ok()) << room.status();
-  EXPECT_EQ(room->size(), 24u);
-  EXPECT_EQ(response.product().data_type(), v1::DATA_TYPE_FLOAT32);
-  EXPECT_THAT(ShapeOf(response.product()), ElementsAre(2, 3));
+  const auto product = ProductToProto(*query);
+  ASSERT_TRUE(product.ok()) << product.status();
+  EXPECT_EQ(product->raw.size(), 24u);
+  EXPECT_EQ(product->data_type, v1::DATA_TYPE_FLOAT32);
+  EXPECT_THAT(product->shape, ElementsAre(2, 3));
 }
 
 TEST(ProductToProtoTest, FitsIntoOneMessage) {
   const auto request = HessianRequest();
-  const auto query = HessianQueryFromProto(request);
+  const auto query = HessianQueryFromProto(Received(request));
   ASSERT_TRUE(query.ok()) << query.status();
-  v1::ComputeHessianVectorProductResponse response;
   const int64_t bytes = 24 + ResponseOverheadBytes(query->base.batch);
-  EXPECT_TRUE(ProductToProto(*query, response, bytes).ok());
-  const auto refused = ProductToProto(*query, response, bytes - 1);
+  EXPECT_TRUE(ProductToProto(*query, bytes).ok());
+  const auto refused = ProductToProto(*query, bytes - 1);
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
 }
 

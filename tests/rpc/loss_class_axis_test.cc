@@ -94,10 +94,11 @@ using Case = std::tuple<v1::DataType, Lengths, bool>;
 class LossClassAxisTest : public testing::TestWithParam<Case> {
  protected:
   v1::ComputeLossResponse ComputeLoss(const v1::ComputeLossRequest& request) {
-    const auto response =
-        service_.ComputeLoss(request, [] { return absl::OkStatus(); });
+    auto response = service_.ComputeLoss(Received(request),
+                                         [] { return absl::OkStatus(); });
     EXPECT_TRUE(response.ok()) << response.status();
-    return response.value_or(v1::ComputeLossResponse());
+    if (!response.ok()) return {};
+    return Sent(*std::move(response));
   }
 
   v1::Tensor Product(const v1::ComputeLossRequest& base,
@@ -105,10 +106,13 @@ class LossClassAxisTest : public testing::TestWithParam<Case> {
     v1::ComputeHessianVectorProductRequest request;
     *request.mutable_base() = base;
     *request.mutable_vector() = vector;
-    const auto response = service_.ComputeHessianVectorProduct(
-        request, [] { return absl::OkStatus(); });
-    EXPECT_TRUE(response.ok()) << response.status();
-    return response.ok() ? response->product() : v1::Tensor();
+    auto product = service_.ComputeHessianVectorProduct(
+        Received(request), [] { return absl::OkStatus(); });
+    EXPECT_TRUE(product.ok()) << product.status();
+    if (!product.ok()) return {};
+    return Sent<v1::ComputeHessianVectorProductResponse>(
+               wire::SerializeProduct(*std::move(product)))
+        .product();
   }
 
   compute::ThreadPool pool_{2};

@@ -16,18 +16,18 @@ class LossServiceTest : public testing::Test {
 
 TEST_F(LossServiceTest, StopsBetweenBlocksWhenTheCallerIsGone) {
   std::atomic<int> asked{0};
-  const auto response = service_.ComputeLoss(ZerosRequest(4096, 256), [&] {
-    return ++asked < 3 ? absl::OkStatus() : CallerCancelled();
-  });
+  const auto response = service_.ComputeLoss(
+      Received(ZerosRequest(4096, 256)),
+      [&] { return ++asked < 3 ? absl::OkStatus() : CallerCancelled(); });
   EXPECT_EQ(response.status().code(), absl::StatusCode::kCancelled);
   EXPECT_GE(asked.load(), 3);
 }
 
 TEST_F(LossServiceTest, StopsBetweenBlocksWhenTheDeadlinePasses) {
   std::atomic<int> asked{0};
-  const auto response = service_.ComputeLoss(ZerosRequest(4096, 256), [&] {
-    return ++asked < 3 ? absl::OkStatus() : DeadlinePassed();
-  });
+  const auto response = service_.ComputeLoss(
+      Received(ZerosRequest(4096, 256)),
+      [&] { return ++asked < 3 ? absl::OkStatus() : DeadlinePassed(); });
   EXPECT_EQ(response.status().code(), absl::StatusCode::kDeadlineExceeded);
 }
 

@@ -15,6 +15,7 @@
 #include "server/compute/element_type.h"
 #include "server/compute/error.h"
 #include "server/rpc/tensor.h"
+#include "tests/rpc/messages.h"
 
 namespace lossd::rpc {
 

@@ -84,16 +84,6 @@ TEST_F(ServerErrorsTest, NameALossOfALaterContract) {
   EXPECT_EQ(ErrorInfoOf(status).reason(), "NOT_IN_THIS_BUILD");
 }
 
-TEST_F(ServerErrorsTest, NameAnRpcNotInThisBuild) {
-  const std::string method = "StreamLoss";
-  const grpc::Status status =
-      StatusOfBytes(server_.channel(), kService + method, "");
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_EQ(status.error_message(),
-            "RPC \"" + method + "\" is not in this build");
-  EXPECT_EQ(ErrorInfoOf(status).reason(), "NOT_IN_THIS_BUILD");
-}
-
 TEST_F(ServerErrorsTest, SayThatGarbageIsNoMessage) {
   for (const std::string& method : kMethods) {
     const grpc::Status status =

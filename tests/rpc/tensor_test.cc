@@ -23,41 +23,39 @@ v1::Tensor RawTensor(const std::string& text, size_t bytes) {
 }
 
 absl::Status StatusOf(const v1::Tensor& tensor) {
-  return TensorFromProto(tensor, "x").status();
+  return TensorFromProto(Received(tensor), "x").status();
 }
 
 TEST(TensorTest, ViewsRawBytesWithoutACopy) {
   const v1::Tensor tensor =
       RawTensor("data_type: DATA_TYPE_FLOAT32 shape: [ 2, 3 ]", 24);
-  const auto view = TensorFromProto(tensor, "x");
+  const auto view = TensorFromProto(Received(tensor), "x");
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_EQ(view->data_type, v1::DATA_TYPE_FLOAT32);
   EXPECT_THAT(view->shape, ElementsAre(2, 3));
   EXPECT_EQ(view->elements, 6);
-  EXPECT_EQ(static_cast<const void*>(view->bytes.data()), tensor.raw().data());
-  EXPECT_EQ(view->bytes.size(), 24u);
+  ASSERT_EQ(view->pieces.size(), 1u);
+  EXPECT_EQ(static_cast<const void*>(view->pieces[0].data()),
+            tensor.raw().data());
+  EXPECT_EQ(view->pieces[0].size(), 24u);
 }
 
 TEST(TensorTest, ViewsFloatValuesAsFloat32) {
   const v1::Tensor tensor =
       Tensor("shape: 2 float_values { values: [ 1.5, -2 ] }");
-  const auto view = TensorFromProto(tensor, "x");
+  const auto view = TensorFromProto(Received(tensor), "x");
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_EQ(view->data_type, v1::DATA_TYPE_FLOAT32);
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(view->bytes.data()),
-                        view->bytes.size()),
-            RawBytes<float>({1.5f, -2.0f}));
+  EXPECT_EQ(StringOf(view->pieces), RawBytes<float>({1.5f, -2.0f}));
 }
 
 TEST(TensorTest, ViewsInt64ValuesAsInt64) {
   const v1::Tensor tensor =
       Tensor("shape: 2 int64_values { values: [ 7, -100 ] }");
-  const auto view = TensorFromProto(tensor, "x");
+  const auto view = TensorFromProto(Received(tensor), "x");
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_EQ(view->data_type, v1::DATA_TYPE_INT64);
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(view->bytes.data()),
-                        view->bytes.size()),
-            RawBytes<int64_t>({7, -100}));
+  EXPECT_EQ(StringOf(view->pieces), RawBytes<int64_t>({7, -100}));
 }
 
 TEST(TensorTest, TakesAScalarAsOneElement) {
@@ -65,11 +63,11 @@ TEST(TensorTest, TakesAScalarAsOneElement) {
 }
 
 TEST(TensorTest, TakesAnEmptyAxisBesideLongOnes) {
-  const auto view = TensorFromProto(
-      RawTensor("data_type: DATA_TYPE_FLOAT64 "
-                "shape: [ 9223372036854775807, 9223372036854775807, 0 ]",
-                0),
-      "x");
+  const v1::Tensor tensor = RawTensor(
+      "data_type: DATA_TYPE_FLOAT64 "
+      "shape: [ 9223372036854775807, 9223372036854775807, 0 ]",
+      0);
+  const auto view = TensorFromProto(Received(tensor), "x");
   ASSERT_TRUE(view.ok()) << view.status();
   EXPECT_EQ(view->elements, 0);
 }

@@ -1,7 +1,7 @@
 #include "client/examples/iris/model.h"
 
-#include "client/examples/iris/lbfgs.h"
 #include "client/examples/iris/linear_model.h"
+#include "client/examples/program/lbfgs.h"
 
 namespace lossd::iris {
 
@@ -12,7 +12,7 @@ absl::StatusOr<Fit> FitModel(
   std::vector<double> logit_gradient(model.rows() * model.classes());
   LossSummary summary;
   int calls = 0;
-  const Objective summed_loss =
+  const examples::Objective summed_loss =
       [&](absl::Span<const double> parameters,
           absl::Span<double> gradient) -> absl::StatusOr<double> {
     const std::vector<double> logits = model.Logits(parameters);
@@ -32,9 +32,10 @@ absl::StatusOr<Fit> FitModel(
   };
   // The optimum lies far out (two species nearly part) in a long flat valley: a
   // loose tolerance stops on its slope, where R's multinom does.
-  const auto parameters = MinimizeByLbfgs(
-      summed_loss, model.parameters(), 1e-9, [&](const Step& step) {
+  const auto parameters = examples::MinimizeByLbfgs(
+      summed_loss, model.parameters(), 1e-9, [&](const examples::Step& step) {
         report({step.number, 2.0 * step.value, step.gradient_norm, calls});
+        return true;
       });
   if (!parameters.ok()) return parameters.status();
   std::vector<double> gradient(model.parameters());

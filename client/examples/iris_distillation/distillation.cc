@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "client/examples/iris/lbfgs.h"
 #include "client/examples/iris/linear_model.h"
 #include "client/examples/iris_distillation/flowers.h"
+#include "client/examples/program/lbfgs.h"
 
 namespace lossd::iris {
 namespace {
@@ -76,7 +76,7 @@ absl::StatusOr<std::vector<double>> Distillation::Train(
     const Dataset& dataset, absl::Span<const double> teacher,
     const Lesson& lesson) const {
   const LinearModel model(dataset);
-  const Objective objective =
+  const examples::Objective objective =
       [&](absl::Span<const double> parameters,
           absl::Span<double> gradient) -> absl::StatusOr<double> {
     const std::vector<double> logits = model.Logits(parameters);
@@ -87,8 +87,8 @@ absl::StatusOr<std::vector<double>> Distillation::Train(
     model.ParameterGradient(logit_gradient, gradient);
     return *loss + AddRidge(parameters, dataset.features, gradient);
   };
-  return MinimizeByLbfgs(objective, model.parameters(), 1e-6,
-                         [](const Step&) {});
+  return examples::MinimizeByLbfgs(objective, model.parameters(), 1e-6,
+                                   [](const examples::Step&) { return true; });
 }
 
 // The teacher comes first: its calls are then what students are held against.

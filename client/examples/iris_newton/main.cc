@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "client/examples/iris/dataset.h"
-#include "client/examples/iris/lbfgs.h"
 #include "client/examples/iris/plot.h"
 #include "client/examples/iris/program.h"
 #include "client/examples/iris_newton/newton.h"
 #include "client/examples/iris_newton/weighted_loss.h"
+#include "client/examples/program/lbfgs.h"
 #include "client/lossd/client.h"
 
 namespace lossd::iris {
@@ -38,7 +38,7 @@ struct Run {
   Curve norms;  // of the gradient, by calls
 };
 
-void Note(const Step& step, const WeightedLoss& loss, Run* run) {
+void Note(const examples::Step& step, const WeightedLoss& loss, Run* run) {
   run->loss = step.value;
   run->correct_count = loss.correct_count();
   run->calls = loss.calls();
@@ -57,7 +57,7 @@ absl::StatusOr<Run> RunNewton(WeightedLoss loss) {
       },
       loss.parameters(), kNewtonTolerance,
       [&](const NewtonStep& newton) {
-        const Step& step = newton.step;
+        const examples::Step& step = newton.step;
         Note(step, loss, &run);
         fmt::print("{:4}  {:.16f}  {:<10.3e}  {:8}  {:5}\n", step.number,
                    step.value, step.gradient_norm, newton.products,
@@ -71,10 +71,13 @@ absl::StatusOr<Run> RunNewton(WeightedLoss loss) {
 absl::StatusOr<Run> RunLbfgs(WeightedLoss loss) {
   Run run;
   run.norms.name = "L-BFGS";
-  auto parameters = MinimizeByLbfgs(
+  auto parameters = examples::MinimizeByLbfgs(
       [&](auto x, auto gradient) { return loss.Value(x, gradient); },
       loss.parameters(), kLbfgsTolerance,
-      [&](const Step& step) { Note(step, loss, &run); });
+      [&](const examples::Step& step) {
+        Note(step, loss, &run);
+        return true;
+      });
   if (!parameters.ok()) return parameters.status();
   run.parameters = *std::move(parameters);
   run.calls = loss.calls();

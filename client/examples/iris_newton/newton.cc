@@ -58,7 +58,7 @@ absl::StatusOr<Direction> SolveForDirection(const HessianProduct& hessian,
 }  // namespace
 
 absl::StatusOr<std::vector<double>> MinimizeByNewton(
-    const Objective& objective, const HessianProduct& hessian,
+    const examples::Objective& objective, const HessianProduct& hessian,
     int64_t parameters, double tolerance,
     const std::function<void(const NewtonStep&)>& report) {
   Vector x(parameters), g(parameters), next_g(parameters);

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "client/examples/iris/lbfgs.h"
+#include "client/examples/program/lbfgs.h"
 
 namespace lossd::iris {
 
@@ -19,7 +19,7 @@ using HessianProduct = std::function<absl::Status(
 // One step of Newton's method: how long it was, in Newton directions, and how
 // many products its direction took.
 struct NewtonStep {
-  Step step;  // number 0: the start
+  examples::Step step;  // number 0: the start
   double length = 0.0;
   int products = 0;
 };
@@ -31,7 +31,7 @@ struct NewtonStep {
 // right digits doubles with each step. Armijo's rule halves a step that is too
 // long. Errors: the function's own; Internal: no step lowers the value.
 absl::StatusOr<std::vector<double>> MinimizeByNewton(
-    const Objective& objective, const HessianProduct& hessian,
+    const examples::Objective& objective, const HessianProduct& hessian,
     int64_t parameters, double tolerance,
     const std::function<void(const NewtonStep&)>& report);
 

@@ -4,8 +4,8 @@
 
 #include <memory>
 
-#include "tests/bench/server_model/handover.h"
 #include "tests/bench/server_model/model.h"
+#include "tests/bench/support/handover.h"
 
 namespace lossd::bench {
 

@@ -5,22 +5,14 @@
 #include <vector>
 
 #include "tests/bench/server_model/model.h"
+#include "tests/bench/support/idle.h"
 
 namespace lossd::bench {
-
-// Latencies of small calls after an idle gap, in milliseconds.
-struct Latency {
-  double gap_s = 0;
-  int samples = 0;
-  double p50_ms = 0;
-  double p99_ms = 0;
-  double max_ms = 0;
-};
 
 // Everything measured of one model.
 struct Result {
   ModelConfig config;
-  std::vector<Latency> idle;
+  std::vector<GapLatency> idle;
   std::vector<double> calls_per_s;  // one per entry of kOutstanding
   double held_mib = 0;              // server's growth while messages are held
   bool listed = false;              // reflection lists the service
@@ -29,10 +21,8 @@ struct Result {
 inline constexpr int kOutstanding[] = {1, 8, 64};
 inline constexpr size_t kHeldBytes = size_t{64} << 20;
 
-// Fills `idle` of each result. Every gap is drawn from 0.9 to 1.1 times its
-// nominal length, so that it meets a nap at any phase. From 0.1 s on, the
-// models run side by side on several servers each, which are idle nearly all
-// the time.
+// Fills `idle` of each result. From 0.1 s on, the models run side by side on
+// several servers each, which are idle nearly all the time.
 void MeasureIdle(std::vector<Result>& results);
 
 // Fills `calls_per_s`: the median of rounds that go through all models in turn.

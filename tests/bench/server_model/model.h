@@ -2,12 +2,12 @@
 #ifndef LOSSD_TESTS_BENCH_SERVER_MODEL_MODEL_H_
 #define LOSSD_TESTS_BENCH_SERVER_MODEL_MODEL_H_
 
+#include <memory>
 #include <string>
 
-namespace lossd::bench {
+#include "tests/bench/support/server_process.h"
 
-// The path that every model serves and every client calls.
-inline constexpr char kEchoPath[] = "/lossd.v1.LossService/ComputeLoss";
+namespace lossd::bench {
 
 // Where requests are read, and by whose threads.
 enum class Model {
@@ -30,9 +30,14 @@ struct ModelConfig {
   bool hold = false;         // handlers wait for 'g' on stdin before they read
 };
 
-// Serves `config` on a port of 127.0.0.1, prints the port as a line on stdout,
-// opens the gate at a 'g' on stdin, and ends at its end. Returns the exit code.
+// Serves `config` on a port of 127.0.0.1, prints "listening on ADDRESS" on
+// stdout, opens the gate at a 'g' on stdin, and ends at its end. Returns the
+// exit code.
 int Serve(const ModelConfig& config);
+
+// This program, run again to serve `config`, or the real lossd.
+// Errors: a server that does not start ends the program.
+std::unique_ptr<ServerProcess> StartServer(const ModelConfig& config);
 
 }  // namespace lossd::bench
 

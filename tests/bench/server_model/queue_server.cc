@@ -1,16 +1,14 @@
 #include <grpcpp/completion_queue.h>
-#include <grpcpp/impl/service_type.h>
 #include <grpcpp/server.h>
-#include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/async_unary_call.h>
 
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "lossd/v1/loss_service.grpc.pb.h"
 #include "tests/bench/server_model/builder.h"
 #include "tests/bench/server_model/echo_server.h"
+#include "tests/bench/support/bidi_echo.h"
 
 namespace lossd::bench {
 namespace {
@@ -23,35 +21,16 @@ constexpr int kWaitingCalls = 64;
 using UnaryService =
     v1::LossService::WithRawMethod_ComputeLoss<v1::LossService::Service>;
 
-// The service's path, registered as a bidirectional method: gRPC then hands
-// over the call at its headers and leaves the message to be asked for.
-class BidiService : public grpc::Service {
- public:
-  BidiService() {
-    AddMethod(new grpc::internal::RpcServiceMethod(
-        kEchoPath, grpc::internal::RpcMethod::BIDI_STREAMING, nullptr));
-    MarkMethodRaw(0);
-  }
-  using grpc::Service::RequestAsyncBidiStreaming;
-};
-
 // What every call needs; outlives the calls.
 struct Rooms {
   grpc::ServerCompletionQueue* queue;
   Gate& gate;
   Worker& worker;
   UnaryService unary;
-  BidiService bidi;
+  BidiEcho bidi;
 };
 
-// A call: deletes itself when its last operation is done.
-class Call {
- public:
-  virtual ~Call() = default;
-  virtual void Proceed(bool ok) = 0;
-};
-
-class UnaryCall : public Call {
+class UnaryCall : public QueueCall {
  public:
   explicit UnaryCall(Rooms& rooms) : rooms_(rooms), responder_(&context_) {
     rooms_.unary.RequestComputeLoss(&context_, &message_, &responder_,
@@ -79,40 +58,6 @@ class UnaryCall : public Call {
   bool answered_ = false;
 };
 
-class BidiCall : public Call {
- public:
-  explicit BidiCall(Rooms& rooms) : rooms_(rooms), stream_(&context_) {
-    rooms_.bidi.RequestAsyncBidiStreaming(0, &context_, &stream_, rooms_.queue,
-                                          rooms_.queue, this);
-  }
-
-  void Proceed(bool ok) override {
-    if (state_ == State::kRequested && ok) {
-      state_ = State::kReading;
-      new BidiCall(rooms_);
-      rooms_.gate.WhenOpen([this] { stream_.Read(&message_, this); });
-    } else if (state_ == State::kReading) {
-      state_ = State::kAnswered;
-      if (!ok) return stream_.Finish(grpc::Status::CANCELLED, this);
-      rooms_.worker.Submit([this] {
-        stream_.WriteAndFinish(message_, grpc::WriteOptions(), grpc::Status::OK,
-                               this);
-      });
-    } else {
-      delete this;
-    }
-  }
-
- private:
-  enum class State { kRequested, kReading, kAnswered };
-
-  Rooms& rooms_;
-  grpc::ServerContext context_;
-  ByteBuffer message_;
-  grpc::ServerAsyncReaderWriter<ByteBuffer, ByteBuffer> stream_;
-  State state_ = State::kRequested;
-};
-
 class QueueServer : public EchoServer {
  public:
   QueueServer(const ModelConfig& config, Gate& gate, Worker& worker)
@@ -132,11 +77,11 @@ class QueueServer : public EchoServer {
       if (unary) {
         new UnaryCall(rooms_);
       } else {
-        new BidiCall(rooms_);
+        rooms_.bidi.AwaitCall(*queue_, gate, worker);
       }
     }
     for (int i = 0; i < config.poll_threads; ++i) {
-      threads_.emplace_back([this] { Poll(); });
+      threads_.emplace_back([this] { PollCalls(*queue_); });
     }
   }
 
@@ -149,12 +94,6 @@ class QueueServer : public EchoServer {
   int port() const override { return port_; }
 
  private:
-  void Poll() {
-    void* tag = nullptr;
-    bool ok = false;
-    while (queue_->Next(&tag, &ok)) static_cast<Call*>(tag)->Proceed(ok);
-  }
-
   int port_ = 0;
   Rooms rooms_;
   std::unique_ptr<grpc::ServerCompletionQueue> queue_;

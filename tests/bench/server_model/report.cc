@@ -11,14 +11,14 @@ namespace {
 void PrintIdleTable(const std::vector<Result>& results) {
   if (results.empty() || results.front().idle.empty()) return;
   fmt::print("| p50 / p99 / max, ms, after a gap of |");
-  for (const Latency& latency : results.front().idle) {
+  for (const GapLatency& latency : results.front().idle) {
     fmt::print(" {} s (n={}) |", latency.gap_s, latency.samples);
   }
   fmt::print("\n|---|");
   for (size_t i = 0; i < results.front().idle.size(); ++i) fmt::print("---|");
   for (const Result& result : results) {
     fmt::print("\n| {} |", result.config.name);
-    for (const Latency& latency : result.idle) {
+    for (const GapLatency& latency : result.idle) {
       fmt::print(" {:.2f} / {:.2f} / {:.1f} |", latency.p50_ms, latency.p99_ms,
                  latency.max_ms);
     }
@@ -55,7 +55,7 @@ void PrintJson(const std::vector<Result>& results) {
   std::string objects;
   for (const Result& result : results) {
     std::string idle;
-    for (const Latency& latency : result.idle) {
+    for (const GapLatency& latency : result.idle) {
       idle += fmt::format(
           "{}{{\"gap_s\":{},\"samples\":{},\"p50_ms\":{:.4f},\"p99_ms\":{:.4f},"
           "\"max_ms\":{:.4f}}}",

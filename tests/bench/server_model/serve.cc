@@ -8,7 +8,9 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/bench/server_model/builder.h"
@@ -100,13 +102,34 @@ int Serve(const ModelConfig& config) {
   Gate gate(!config.hold);
   Worker worker(config.worker);
   const std::unique_ptr<EchoServer> server = Start(config, gate, worker);
-  std::printf("%d\n", server->port());
+  std::printf("listening on 127.0.0.1:%d\n", server->port());
   std::fflush(stdout);
   for (int c = std::getchar(); c != EOF; c = std::getchar()) {
     if (c == 'g') gate.Open();
   }
   gate.Open();
   return 0;
+}
+
+std::unique_ptr<ServerProcess> StartServer(const ModelConfig& config) {
+  std::vector<std::string> arguments;
+  if (config.model == Model::kLossd) {
+    arguments = {config.program, "--listen", "127.0.0.1:0"};
+  } else {
+    arguments = {kThisProgram, "--serve",
+                 std::to_string(static_cast<int>(config.model)),
+                 "--poll-threads", std::to_string(config.poll_threads)};
+    if (config.worker) arguments.push_back("--worker");
+    if (!config.bdp_probe) arguments.push_back("--no-bdp-probe");
+    if (config.hold) arguments.push_back("--hold");
+  }
+  auto server = ServerProcess::Start(arguments);
+  if (!server.ok()) {
+    std::fprintf(stderr, "%s: %s\n", config.name.c_str(),
+                 std::string(server.status().message()).c_str());
+    std::exit(1);
+  }
+  return *std::move(server);
 }
 
 }  // namespace lossd::bench

@@ -1,4 +1,4 @@
-#include "client/examples/iris/lbfgs.h"
+#include "client/examples/program/lbfgs.h"
 
 #include <lbfgs.h>
 
@@ -8,13 +8,16 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace lossd::iris {
+namespace lossd::examples {
 namespace {
+
+// What lbfgs() returns where `report` ended it: no error, no code of its own.
+constexpr int kEnough = 1000;
 
 // What the library's callbacks get.
 struct Call {
   const Objective& objective;
-  const std::function<void(const Step&)>& report;
+  const std::function<bool(const Step&)>& report;
   absl::Status status;
 };
 
@@ -33,15 +36,16 @@ double Evaluate(void* instance, const double* x, double* g, int n, double) {
 
 int Progress(void* instance, const double*, const double*, double value, double,
              double gradient_norm, double, int, int number, int) {
-  static_cast<Call*>(instance)->report({number, value, gradient_norm});
-  return 0;
+  const bool go_on =
+      static_cast<Call*>(instance)->report({number, value, gradient_norm});
+  return go_on ? 0 : kEnough;
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<double>> MinimizeByLbfgs(
     const Objective& objective, int64_t parameters, double tolerance,
-    const std::function<void(const Step&)>& report) {
+    const std::function<bool(const Step&)>& report) {
   lbfgs_parameter_t settings;
   lbfgs_parameter_init(&settings);
   settings.m = 20;
@@ -66,4 +70,4 @@ absl::StatusOr<std::vector<double>> MinimizeByLbfgs(
   return std::vector<double>(x.get(), x.get() + n);
 }
 
-}  // namespace lossd::iris
+}  // namespace lossd::examples

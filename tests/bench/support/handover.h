@@ -1,6 +1,6 @@
 // What a handler passes through on its way: an admission gate and a worker.
-#ifndef LOSSD_TESTS_BENCH_SERVER_MODEL_HANDOVER_H_
-#define LOSSD_TESTS_BENCH_SERVER_MODEL_HANDOVER_H_
+#ifndef LOSSD_TESTS_BENCH_SUPPORT_HANDOVER_H_
+#define LOSSD_TESTS_BENCH_SUPPORT_HANDOVER_H_
 
 #include <condition_variable>
 #include <deque>
@@ -96,4 +96,4 @@ class Worker {
 
 }  // namespace lossd::bench
 
-#endif  // LOSSD_TESTS_BENCH_SERVER_MODEL_HANDOVER_H_
+#endif  // LOSSD_TESTS_BENCH_SUPPORT_HANDOVER_H_

@@ -1,0 +1,165 @@
+#include "server/rpc/stream_call.h"
+
+#include <new>
+#include <utility>
+
+#include "server/rpc/errors.h"
+
+namespace lossd::rpc {
+namespace {
+
+// One message that waits keeps the next stage busy. Copies of a ByteBuffer
+// share its slices.
+constexpr size_t kAhead = 1;
+
+}  // namespace
+
+StreamCall::StreamCall(const CallEnvironment& environment, int method,
+                       grpc::ServerCompletionQueue* queue)
+    : Call(environment, queue),
+      method_(method),
+      batch_(environment.service.NewStreamedBatch()) {}
+
+void StreamCall::Listen(grpc::ServerContext* context, void* tag) {
+  environment().service.RequestCall(method_, context, &stream(), queue(), tag);
+}
+
+Call* StreamCall::Another() const {
+  return new StreamCall(environment(), method_, queue());
+}
+
+void StreamCall::Begin() {
+  Hold();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    GoOn();
+  }
+  Release();
+}
+
+void StreamCall::OnRead(bool ok) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_reading_ = false;
+    grpc::ByteBuffer message = std::exchange(incoming_, {});
+    const absl::Status status = CheckStop();
+    if (!status.ok()) {
+      End(status);
+    } else if (ok) {
+      TakeMessage(message);
+    } else {
+      is_read_to_end_ = true;
+    }
+    GoOn();
+  }
+  Release();
+}
+
+void StreamCall::TakeMessage(const grpc::ByteBuffer& message) {
+  const size_t bytes = message.Length();
+  if (bytes > static_cast<size_t>(environment().max_request_bytes)) {
+    return End(ChunkTooLarge(bytes, environment().max_request_bytes));
+  }
+  to_compute_.push_back(message);
+}
+
+void StreamCall::OnWritten(bool ok) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_writing_ = false;
+    outgoing_.Clear();
+    // Nobody is there to read.
+    if (!ok) End(CallerCancelled());
+    GoOn();
+  }
+  Release();
+}
+
+void StreamCall::Compute() {
+  grpc::ByteBuffer message;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!to_compute_.empty()) {
+      message = to_compute_.front();
+      to_compute_.pop_front();
+    }
+    // The next one is read meanwhile.
+    GoOn();
+  }
+  absl::StatusOr<Answers> answers = AnswersTo(message);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_computing_ = false;
+    if (!answers.ok()) {
+      End(answers.status());
+    } else if (!end_) {
+      for (grpc::ByteBuffer& answer : *answers) {
+        to_write_.push_back(std::move(answer));
+      }
+    }
+    GoOn();
+  }
+  Release();
+}
+
+absl::StatusOr<StreamCall::Answers> StreamCall::AnswersTo(
+    grpc::ByteBuffer& message) {
+  const absl::Status status = CheckStop();
+  if (!status.ok()) return status;
+  const size_t bytes = message.Length();
+  try {
+    const bool was_complete = batch_->is_complete();
+    absl::StatusOr<std::optional<grpc::ByteBuffer>> answer =
+        batch_->Take(message, [this] { return CheckStop(); });
+    if (!answer.ok()) return answer.status();
+    Answers answers;
+    if (*answer) answers.push_back(**std::move(answer));
+    if (batch_->is_complete() && !was_complete) {
+      answers.push_back(batch_->Summary());
+    }
+    return answers;
+  } catch (const std::bad_alloc&) {
+    return OutOfMemory(bytes);
+  }
+}
+
+void StreamCall::End(absl::Status status) {
+  if (end_) return;
+  if (!status.ok()) {
+    to_compute_.clear();
+    to_write_.clear();
+  }
+  end_ = std::move(status);
+}
+
+void StreamCall::GoOn() {
+  if (is_finished_) return;
+  if (is_read_to_end_ && to_compute_.empty() && !is_computing_) {
+    End(batch_->StatusAtEnd());
+  }
+  if (!is_writing_ && !to_write_.empty()) {
+    is_writing_ = true;
+    outgoing_ = to_write_.front();
+    to_write_.pop_front();
+    Hold();
+    stream().Write(outgoing_, &written_tag_);
+  }
+  if (end_) {
+    if (is_writing_ || is_computing_) return;
+    is_finished_ = true;
+    batch_.reset();
+    return Finish(*end_);
+  }
+  if (!is_computing_ && !to_compute_.empty() && to_write_.size() < kAhead) {
+    is_computing_ = true;
+    Hold();
+    environment().pool.Submit([this] { Compute(); });
+  }
+  if (!is_reading_ && !is_read_to_end_ && to_compute_.size() < kAhead) {
+    is_reading_ = true;
+    Hold();
+    stream().Read(&incoming_, &read_tag_);
+  }
+}
+
+}  // namespace lossd::rpc

@@ -1,0 +1,74 @@
+// A call of StreamLoss.
+#ifndef LOSSD_SERVER_RPC_STREAM_CALL_H_
+#define LOSSD_SERVER_RPC_STREAM_CALL_H_
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/rpc/call.h"
+#include "server/rpc/streamed_batch.h"
+
+namespace lossd::rpc {
+
+// Three things go on at once: a message is read, the one before it is computed,
+// and the answer before that is written. Each waits for the next one to have
+// room, so that at most kAhead messages wait between two of them, whatever the
+// batch's size and however slowly the caller reads. An error, or the end of the
+// stream, ends the call once no write is under way.
+class StreamCall : public Call {
+ public:
+  StreamCall(const CallEnvironment& environment, int method,
+             grpc::ServerCompletionQueue* queue);
+
+ private:
+  void Listen(grpc::ServerContext* context, void* tag) override;
+  Call* Another() const override;
+  void Begin() override;
+
+  void OnRead(bool ok);
+  void OnWritten(bool ok);
+  // The pool's part.
+  using Answers = std::vector<grpc::ByteBuffer>;
+  void Compute();
+  absl::StatusOr<Answers> AnswersTo(grpc::ByteBuffer& message);
+
+  // All of the following with mutex_ held.
+  //
+  // Starts whatever can be started now.
+  void GoOn();
+  void TakeMessage(const grpc::ByteBuffer& message);
+  // Decides the call's end, if nothing has yet.
+  void End(absl::Status status);
+
+  const int method_;
+  std::mutex mutex_;  // guards all below but batch_, which is the task's
+  grpc::ByteBuffer incoming_;
+  grpc::ByteBuffer outgoing_;
+  std::deque<grpc::ByteBuffer> to_compute_;
+  std::deque<grpc::ByteBuffer> to_write_;
+  bool is_reading_ = false;
+  bool is_computing_ = false;
+  bool is_writing_ = false;
+  bool is_read_to_end_ = false;
+  bool is_finished_ = false;
+  std::optional<absl::Status> end_;  // what the call is to end with
+  std::unique_ptr<StreamedBatch> batch_;
+
+  Tag read_tag_{this, [](Call& call, bool ok) {
+                  static_cast<StreamCall&>(call).OnRead(ok);
+                }};
+  Tag written_tag_{this, [](Call& call, bool ok) {
+                     static_cast<StreamCall&>(call).OnWritten(ok);
+                   }};
+};
+
+}  // namespace lossd::rpc
+
+#endif  // LOSSD_SERVER_RPC_STREAM_CALL_H_
