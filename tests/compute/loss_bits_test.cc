@@ -152,7 +152,8 @@ TYPED_TEST(BitsTest, DoNotDependOnTheInstructionSet) {
   compute::SelectKernel(best);
   std::cout << "kernels: " << ::testing::PrintToString(kernels) << "\n";
   EXPECT_EQ(kernels.front(), best);
-#ifdef __x86_64__
+  // Sanitizers' builds have one kernel.
+#if defined(__x86_64__) && !defined(HWY_COMPILE_ONLY_STATIC)
   EXPECT_THAT(kernels.back(), ::testing::AnyOf("SCALAR", "EMU128"));
   const auto count = [&](const char* kernel) {
     return std::count(kernels.begin(), kernels.end(), kernel);
