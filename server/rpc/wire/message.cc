@@ -1,6 +1,25 @@
 #include "server/rpc/wire/message.h"
 
+#include <atomic>
+#include <utility>
+
 namespace lossd::rpc::wire {
+namespace {
+
+// A buffer that gRPC holds. It orders what we did to it before what gRPC's
+// thread does, but in code that ThreadSanitizer does not see.
+struct SentBuffer {
+  Buffer buffer;
+  std::atomic<bool> is_handed_over{false};
+};
+
+void Free(void* sent) {
+  auto* const buffer = static_cast<SentBuffer*>(sent);
+  (void)buffer->is_handed_over.load(std::memory_order_acquire);
+  delete buffer;
+}
+
+}  // namespace
 
 ReceivedMessage::ReceivedMessage(grpc::ByteBuffer& message) {
   // Fails only for what is no buffer of bytes or is compressed, and the server
@@ -19,10 +38,9 @@ void OutgoingMessage::Append(Buffer buffer) {
   CloseSmall();
   size_ += buffer.size();
   const size_t size = buffer.size();
-  auto* const owner = new Buffer(std::move(buffer));
-  slices_.emplace_back(
-      owner->bytes().data(), size,
-      [](void* buffer) { delete static_cast<Buffer*>(buffer); }, owner);
+  auto* const sent = new SentBuffer{std::move(buffer)};
+  slices_.emplace_back(sent->buffer.bytes().data(), size, Free, sent);
+  sent->is_handed_over.store(true, std::memory_order_release);
 }
 
 void OutgoingMessage::CloseSmall() {
