@@ -12,6 +12,19 @@ using compute::MakeError;
 // Long enough for a balancer to notice, short beside a restart.
 constexpr int kDrainingRetryDelayMs = 200;
 
+// Of a message that came in, and what to do instead.
+absl::Status TooLarge(std::string_view what, size_t bytes, int64_t max_bytes,
+                      std::string_view advice) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      fmt::format("{} of {} bytes, this server takes at most {}; {}", what,
+                  bytes, max_bytes, advice),
+      {"REQUEST_TOO_LARGE",
+       "",
+       {{"request_bytes", std::to_string(bytes)},
+        {"max_request_bytes", std::to_string(max_bytes)}}});
+}
+
 }  // namespace
 
 absl::Status OutOfRange(std::string_view field, std::string_view value,
@@ -58,27 +71,13 @@ absl::Status NoRequestMessage() {
 }
 
 absl::Status RequestTooLarge(size_t request_bytes, int64_t max_request_bytes) {
-  return MakeError(
-      absl::StatusCode::kResourceExhausted,
-      fmt::format("request of {} bytes, this server takes at most {}; send it "
-                  "in chunks by StreamLoss",
-                  request_bytes, max_request_bytes),
-      {"REQUEST_TOO_LARGE",
-       "",
-       {{"request_bytes", std::to_string(request_bytes)},
-        {"max_request_bytes", std::to_string(max_request_bytes)}}});
+  return TooLarge("request", request_bytes, max_request_bytes,
+                  "send it in chunks by StreamLoss");
 }
 
 absl::Status ChunkTooLarge(size_t chunk_bytes, int64_t max_request_bytes) {
-  return MakeError(
-      absl::StatusCode::kResourceExhausted,
-      fmt::format("message of {} bytes, this server takes at most {}; send "
-                  "fewer rows in a chunk",
-                  chunk_bytes, max_request_bytes),
-      {"REQUEST_TOO_LARGE",
-       "",
-       {{"request_bytes", std::to_string(chunk_bytes)},
-        {"max_request_bytes", std::to_string(max_request_bytes)}}});
+  return TooLarge("message", chunk_bytes, max_request_bytes,
+                  "send fewer rows in a chunk");
 }
 
 absl::Status ResponseTooLarge(int64_t response_bytes,

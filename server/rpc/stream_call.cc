@@ -77,16 +77,20 @@ void StreamCall::OnWritten(bool ok) {
 
 void StreamCall::Compute() {
   grpc::ByteBuffer message;
+  bool is_wanted = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (!to_compute_.empty()) {
+    // The call may have ended since: its messages are gone then.
+    is_wanted = !to_compute_.empty();
+    if (is_wanted) {
       message = to_compute_.front();
       to_compute_.pop_front();
     }
     // The next one is read meanwhile.
     GoOn();
   }
-  absl::StatusOr<Answers> answers = AnswersTo(message);
+  absl::StatusOr<Answers> answers = Answers();
+  if (is_wanted) answers = AnswersTo(message);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     is_computing_ = false;
