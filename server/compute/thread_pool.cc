@@ -31,7 +31,8 @@ void LookOut(const Waits& waits) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, AfterHelp after_help)
+    : after_help_(after_help) {
   assert(threads >= 1);
   workers_.reserve(threads);
   for (int i = 0; i < threads; ++i) {
@@ -88,7 +89,7 @@ void ThreadPool::ForEachBlock(int64_t blocks,
 
 void ThreadPool::RunWorker() {
   std::unique_lock<std::mutex> lock(mutex_);
-  bool has_helped = false;  // since it last slept or looked out
+  bool looks_out = false;  // before it sleeps next
   while (true) {
     if (!tasks_.empty()) {
       std::function<void()> task = std::move(tasks_.front());
@@ -100,18 +101,18 @@ void ThreadPool::RunWorker() {
       lock.lock();
     } else if (Loop* loop = LoopThatWantsHelp(); loop != nullptr) {
       HelpWith(*loop, lock);
-      has_helped = true;
+      looks_out = after_help_ == AfterHelp::kLookOutFirst;
     } else if (stopping_) {
       return;
     } else {
-      Wait(std::exchange(has_helped, false), lock);
+      Wait(std::exchange(looks_out, false), lock);
     }
   }
 }
 
-void ThreadPool::Wait(bool has_helped, std::unique_lock<std::mutex>& lock) {
+void ThreadPool::Wait(bool looks_out, std::unique_lock<std::mutex>& lock) {
   // The last thread sleeps at once: whoever starts a loop has a core, too.
-  if (!has_helped || lookouts_ >= threads() - 1) {
+  if (!looks_out || lookouts_ >= threads() - 1) {
     work_arrived_.wait(lock);
     return;
   }

@@ -16,17 +16,22 @@ namespace lossd::compute {
 
 // A fixed set of threads that run tasks in the order of their arrival and help
 // each other with loops. A waiting task goes before help with a loop, so that a
-// short task never waits for a long loop while there is a second thread. A
-// thread that has helped looks out for the next loop for a moment before it
-// sleeps: waking it takes longer than a small batch.
+// short task never waits for a long loop while there is a second thread.
 // docs/adr/0002-thread-pool.md says why not oneTBB.
 //
 // Threads: all members may be called from any thread, tasks and loop bodies
 // included.
 class ThreadPool {
  public:
+  // What a thread does that has helped with a loop. To wake it takes longer
+  // than a small batch, so looking out makes the next loop faster, but where
+  // the core has other work, such as the sockets of a server, it takes time
+  // from that.
+  enum class AfterHelp { kSleep, kLookOutFirst };
+
   // REQUIRES: threads >= 1.
-  explicit ThreadPool(int threads);
+  explicit ThreadPool(int threads,
+                      AfterHelp after_help = AfterHelp::kLookOutFirst);
 
   // Runs every task already submitted, then joins the threads.
   ~ThreadPool();
@@ -60,10 +65,11 @@ class ThreadPool {
   };
 
   void RunWorker();
-  void Wait(bool has_helped, std::unique_lock<std::mutex>& lock);
+  void Wait(bool looks_out, std::unique_lock<std::mutex>& lock);
   void HelpWith(Loop& loop, std::unique_lock<std::mutex>& lock);
   Loop* LoopThatWantsHelp();
 
+  const AfterHelp after_help_;
   std::mutex mutex_;
   std::condition_variable work_arrived_;
   std::deque<std::function<void()>> tasks_;  // guarded by mutex_

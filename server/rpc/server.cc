@@ -58,7 +58,7 @@ class ReflectionOption : public grpc::ServerBuilderOption {
 
 Server::Server(Options options)
     : options_(std::move(options)),
-      pool_(options_.compute_threads),
+      pool_(options_.compute_threads, compute::ThreadPool::AfterHelp::kSleep),
       service_(options_, pool_),
       environment_{service_, health_,     pool_,
                    gate_,    live_calls_, options_.max_request_bytes} {}
