@@ -7,7 +7,7 @@
 
 namespace lossd {
 
-std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
+grpc::ChannelArguments ChannelSettings(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxSendMessageSize(-1);
   arguments.SetMaxReceiveMessageSize(-1);
@@ -22,8 +22,13 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
                    static_cast<int>(absl::ToInt64Milliseconds(std::min(
                        options.retry.initial_backoff, absl::Seconds(1)))));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  return grpc::CreateCustomChannel(
-      options.target, grpc::InsecureChannelCredentials(), arguments);
+  return arguments;
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
+  return grpc::CreateCustomChannel(options.target,
+                                   grpc::InsecureChannelCredentials(),
+                                   ChannelSettings(options));
 }
 
 }  // namespace lossd

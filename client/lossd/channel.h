@@ -3,6 +3,7 @@
 #define LOSSD_CLIENT_LOSSD_CHANNEL_H_
 
 #include <grpcpp/channel.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include <memory>
 
@@ -10,9 +11,11 @@
 
 namespace lossd {
 
-// A channel to the target of `options`, with the settings of every client's;
-// touches no network yet. bench_rpc takes the same for the echo it compares
-// with.
+// The settings of every client's channel.
+grpc::ChannelArguments ChannelSettings(const ClientOptions& options);
+
+// A channel to the target of `options` with these settings; touches no network
+// yet. bench_rpc takes the same for the echo it compares with.
 std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options);
 
 }  // namespace lossd

@@ -1,5 +1,5 @@
-// What lossd's unary call costs beside an echo of the same bytes, and beside
-// PyTorch: docs/performance.md, "Over the wire".
+// What lossd's calls cost beside an echo of the same bytes, and beside PyTorch:
+// docs/performance.md, "Over the wire".
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -13,6 +13,8 @@
 #include "tests/bench/rpc/measure.h"
 #include "tests/bench/rpc/report.h"
 #include "tests/bench/rpc/servers.h"
+#include "tests/bench/rpc/settings.h"
+#include "tests/bench/rpc/stream.h"
 #include "tests/bench/rpc/torch_peers.h"
 
 namespace {
@@ -83,6 +85,30 @@ absl::Status ComparePayloads(const Flags& flags) {
   return absl::OkStatus();
 }
 
+absl::Status CompareSettings(const Flags& flags) {
+  Printer printer(flags.json, SettingTableHead());
+  for (const std::string& transport : flags.transports) {
+    for (const Payload& payload : flags.payloads) {
+      const auto results = MeasureSettings(flags, transport, payload);
+      if (!results.ok()) return results.status();
+      for (const SettingResult& result : *results) printer.Add(result);
+    }
+  }
+  printer.Finish();
+  return absl::OkStatus();
+}
+
+absl::Status CompareStream(const Flags& flags) {
+  Printer printer(flags.json, StreamTableHead());
+  for (const std::string& transport : flags.transports) {
+    const auto result = MeasureStream(flags, transport);
+    if (!result.ok()) return result.status();
+    printer.Add(*result);
+  }
+  printer.Finish();
+  return absl::OkStatus();
+}
+
 absl::Status CompareGaps(const Flags& flags) {
   Printer printer(flags.json, GapTableHead());
   for (const std::string& transport : flags.transports) {
@@ -94,15 +120,23 @@ absl::Status CompareGaps(const Flags& flags) {
   return absl::OkStatus();
 }
 
+absl::Status Compare(const Flags& flags) {
+  if (flags.idle_gaps) return CompareGaps(flags);
+  if (flags.settings) return CompareSettings(flags);
+  if (flags.stream_mib > 0) return CompareStream(flags);
+  return ComparePayloads(flags);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   auto [flags, exit_code] = ParseFlags(argc, argv);
   if (exit_code) return *exit_code;
-  if (!flags.serve_echo.empty()) return ServeEcho(flags.serve_echo);
+  if (!flags.serve_echo.empty()) {
+    return ServeEcho(flags.serve_echo, flags.echo_setting);
+  }
   if (flags.threads == 0) flags.threads = lossd::rpc::UsableCpus();
-  const absl::Status status =
-      flags.idle_gaps ? CompareGaps(flags) : ComparePayloads(flags);
+  const absl::Status status = Compare(flags);
   if (status.ok()) return 0;
   std::fprintf(stderr, "bench_rpc: %s\n",
                std::string(status.message()).c_str());

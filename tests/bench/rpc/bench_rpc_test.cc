@@ -69,7 +69,8 @@ TEST(BenchRpcFlagsTest, TakeEachBoundAndNothingPastIt) {
       {"--payload", "1x1"},         {"--payload", "1x499999999"},
       {"--payload", "250000000x1"}, {"--seconds", "1e-9"},
       {"--seconds", "3600"},        {"--threads", "0"},
-      {"--threads", "1024"}};
+      {"--threads", "1024"},        {"--stream-mib", "1"},
+      {"--stream-mib", "1048576"}};
   for (const auto& arguments : taken) {
     EXPECT_EQ(Parse(arguments).exit_code, std::nullopt) << arguments[1];
   }
@@ -83,7 +84,9 @@ TEST(BenchRpcFlagsTest, TakeEachBoundAndNothingPastIt) {
       {"--seconds", "3600.1"},
       {"--seconds", "nan"},
       {"--threads", "-1"},
-      {"--threads", "1025"}};
+      {"--threads", "1025"},
+      {"--stream-mib", "0"},
+      {"--stream-mib", "1048577"}};
   for (const auto& arguments : refused) {
     EXPECT_THAT(Refusal(arguments),
                 AllOf(HasSubstr(arguments[0]), HasSubstr(arguments[1])));
@@ -100,6 +103,28 @@ TEST(BenchRpcFlagsTest, RefuseWhatIsNoValueOfTheFlag) {
   EXPECT_THAT(Refusal({"--server", "/no/such"}), HasSubstr("/no/such"));
   EXPECT_THAT(Refusal({"--seconds", "soon"}), HasSubstr("soon"));
   EXPECT_THAT(Refusal({"--dance"}), HasSubstr("--dance"));
+}
+
+TEST(BenchRpcFlagsTest, RefuseTwoThingsToMeasureAtOnce) {
+  EXPECT_THAT(Refusal({"--settings", "--idle-gaps"}), HasSubstr("--idle-gaps"));
+  EXPECT_THAT(Refusal({"--stream-mib", "1", "--settings"}),
+              HasSubstr("--settings"));
+  EXPECT_THAT(Refusal({"--stream-mib", "1", "--idle-gaps"}),
+              HasSubstr("--idle-gaps"));
+}
+
+TEST(ChannelSettingTest, IsANumberWhereItReadsAsOne) {
+  const auto frame = ReadChannelSetting("grpc.http2.max_frame_size=65536");
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->name, "grpc.http2.max_frame_size");
+  EXPECT_EQ(std::get<int>(frame->value), 65536);
+  EXPECT_EQ(ToString(*frame), "grpc.http2.max_frame_size=65536");
+  const auto target = ReadChannelSetting("grpc.optimization_target=latency");
+  ASSERT_TRUE(target);
+  EXPECT_EQ(std::get<std::string>(target->value), "latency");
+  EXPECT_FALSE(ReadChannelSetting(""));
+  EXPECT_FALSE(ReadChannelSetting("no_value"));
+  EXPECT_FALSE(ReadChannelSetting("=1"));
 }
 
 v1::ComputeLossResponse Answer(int64_t rows, int64_t classes) {
@@ -211,6 +236,38 @@ TEST(BenchRpcTest, MeasuresEachPayloadOverEachTransport) {
     EXPECT_EQ(result["ratio"], result["echo_p50_ms"].get<double>() /
                                    result["service_p50_ms"].get<double>());
   }
+}
+
+TEST(BenchRpcTest, MeasuresEachSettingBesideLossdsOwn) {
+  const testing::ProcessResult run = testing::RunProcess(
+      {BENCH_RPC_BINARY, "--settings", "--json", "--seconds", "0.001",
+       "--payload", "2x3", "--transport", "unix"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto results = nlohmann::json::parse(run.out);
+  ASSERT_EQ(results.size(), 11);
+  EXPECT_EQ(results[0]["setting"], "");
+  EXPECT_EQ(results[0]["gain"], 1.0);
+  EXPECT_EQ(results[1]["setting"], "grpc.http2.max_frame_size=65536");
+  for (const auto& result : results) {
+    EXPECT_EQ(result["echo_calls"], results[0]["echo_calls"]);
+    EXPECT_EQ(result["gain"], results[0]["echo_p50_ms"].get<double>() /
+                                  result["echo_p50_ms"].get<double>());
+  }
+}
+
+TEST(BenchRpcTest, MeasuresAStreamBesideTheEcho) {
+  const testing::ProcessResult run =
+      testing::RunProcess({BENCH_RPC_BINARY, "--stream-mib", "4", "--json",
+                           "--seconds", "0.001", "--transport", "unix"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const auto results = nlohmann::json::parse(run.out);
+  ASSERT_EQ(results.size(), 1);
+  // Four chunks of five rows.
+  EXPECT_EQ(results[0]["rows"], 20);
+  EXPECT_GT(results[0]["stream_bytes"], 2 * 20 * 50257 * 4);
+  EXPECT_GE(results[0]["peak_mib"], results[0]["idle_mib"]);
+  EXPECT_EQ(results[0]["ratio"], results[0]["gb_per_s"].get<double>() /
+                                     results[0]["echo_gb_per_s"].get<double>());
 }
 
 TEST(BenchRpcTest, GoesOnWithoutPyTorchAndSaysSoInOneLine) {

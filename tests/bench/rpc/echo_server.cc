@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 #include <thread>
+#include <variant>
 
 #include "server/rpc/listen.h"
 #include "server/rpc/transport.h"
@@ -22,12 +23,20 @@ constexpr int kPollers = 2;
 
 }  // namespace
 
-int ServeEcho(const std::vector<std::string>& addresses) {
+int ServeEcho(const std::vector<std::string>& addresses,
+              const std::optional<ChannelSetting>& setting) {
   Gate gate(/*open=*/true);
   Worker worker(/*threaded=*/false);
   BidiEcho echo;
   grpc::ServerBuilder builder;
   rpc::ConfigureTransport(builder);
+  if (setting) {
+    std::visit(
+        [&](const auto& value) {
+          builder.AddChannelArgument(setting->name, value);
+        },
+        setting->value);
+  }
   builder.RegisterService(&echo);
   std::vector<int> ports(addresses.size(), 0);
   for (size_t i = 0; i < addresses.size(); ++i) {

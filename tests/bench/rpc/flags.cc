@@ -63,13 +63,28 @@ std::string ServerBesideThisProgram() {
 struct Texts {
   std::vector<std::string> payloads;
   bool no_python = false;
+  std::string echo_setting;
 };
 
 void AddFlags(CLI::App& app, Flags& flags, Texts& texts) {
   app.add_flag("--json", flags.json, "Print a JSON array instead of a table");
-  app.add_flag("--idle-gaps", flags.idle_gaps,
-               "Instead of payloads: latencies of 32x27 calls after idle gaps "
-               "of 0 to 3 s; takes 3 minutes per transport");
+  auto* gaps = app.add_flag(
+      "--idle-gaps", flags.idle_gaps,
+      "Instead of payloads: latencies of 32x27 calls after idle gaps "
+      "of 0 to 3 s; takes 3 minutes per transport");
+  auto* settings = app.add_flag("--settings", flags.settings,
+                                "Instead of payloads by lossd: by echoes whose "
+                                "gRPC settings differ, each "
+                                "for --seconds");
+  app.add_option(
+         "--stream-mib", flags.stream_mib,
+         "Instead of payloads: a StreamLoss of so many MiB of logits of "
+         "50257 classes, --seconds of a unary echo of 256x50257 before "
+         "and after; in MiB")
+      ->check(CLI::Range(int64_t{1}, kMaxStreamMib))
+      ->excludes(gaps)
+      ->excludes(settings);
+  settings->excludes(gaps);
   app.add_option("--transport", flags.transports,
                  "tcp (127.0.0.1) or unix; repeatable; default both")
       ->check(CLI::IsMember({"tcp", "unix"}))
@@ -99,8 +114,11 @@ void AddFlags(CLI::App& app, Flags& flags, Texts& texts) {
   app.add_flag("--no-python", texts.no_python,
                "Leave the comparison with PyTorch out")
       ->excludes(python);
-  // An empty group: not in --help, bench_rpc itself uses it.
-  app.add_option("--serve-echo", flags.serve_echo)->group("");
+  // An empty group: not in --help, bench_rpc itself uses them.
+  app.add_option("--serve-echo", flags.serve_echo)
+      ->group("")
+      ->allow_extra_args(false);
+  app.add_option("--echo-setting", texts.echo_setting)->group("");
 }
 
 }  // namespace
@@ -133,6 +151,7 @@ ParsedFlags ParseFlags(int argc, const char* const* argv) {
     flags.payloads.push_back(*ReadPayload(text));
   }
   if (texts.no_python) flags.python.clear();
+  flags.echo_setting = ReadChannelSetting(texts.echo_setting);
   return {.flags = flags, .exit_code = std::nullopt};
 }
 

@@ -5,23 +5,13 @@
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
+#include "tests/bench/rpc/subject.h"
 #include "tests/bench/rpc/torch_peers.h"
 #include "tests/bench/support/payload.h"
 
 namespace lossd::bench {
-
-struct Latency {
-  size_t calls = 0;
-  double p50_ms = 0;
-  double p90_ms = 0;
-  double p99_ms = 0;
-};
-
-// REQUIRES: `times_ms` is not empty.
-Latency Summarize(std::vector<double> times_ms);
 
 // One payload over one transport.
 struct Result {

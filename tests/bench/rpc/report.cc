@@ -15,6 +15,15 @@ double Ratio(const Result& result) {
   return result.echo.p50_ms / result.service.p50_ms;
 }
 
+double StreamGbPerSecond(const StreamResult& result) {
+  return static_cast<double>(result.bytes) / (result.seconds * 1e9);
+}
+
+double Ratio(const StreamResult& result) {
+  return StreamGbPerSecond(result) /
+         GbPerSecond(result.echo_bytes, result.echo);
+}
+
 std::string Quantiles(const Latency& latency) {
   return fmt::format("{:.3g} / {:.3g} / {:.3g}", latency.p50_ms, latency.p90_ms,
                      latency.p99_ms);
@@ -71,6 +80,61 @@ Json ToJson(const Result& result) {
   if (result.python_service) {
     AddQuantiles("python_service", *result.python_service, &json);
   }
+  return json;
+}
+
+std::string SettingTableHead() {
+  return "| transport | rows x classes | setting | calls | p50 / p90 / p99, ms "
+         "| gain |\n|---|---|---|---|---|---|\n";
+}
+
+std::string TableRow(const SettingResult& result) {
+  return fmt::format(
+      "| {} | {}x{} | {} | {} | {} | {:.2f} |\n", result.transport,
+      result.payload.rows, result.payload.classes,
+      result.setting.empty() ? "as lossd has them" : "`" + result.setting + "`",
+      result.latency.calls, Quantiles(result.latency), result.gain);
+}
+
+Json ToJson(const SettingResult& result) {
+  Json json = {{"transport", result.transport},
+               {"rows", result.payload.rows},
+               {"classes", result.payload.classes},
+               {"setting", result.setting},
+               {"gain", result.gain}};
+  AddQuantiles("echo", result.latency, &json);
+  return json;
+}
+
+std::string StreamTableHead() {
+  return "| transport | rows x classes | s | GB/s | echo p50 / p90 / p99, ms | "
+         "GB/s | ratio | idle, MiB | peak, MiB |\n"
+         "|---|---|---|---|---|---|---|---|---|\n";
+}
+
+std::string TableRow(const StreamResult& result) {
+  return fmt::format(
+      "| {} | {}x{} | {:.3g} | {:.3g} | {} | {:.3g} | {:.2f} | {:.0f} | {:.0f} "
+      "|\n",
+      result.transport, result.rows, kStreamEchoPayload.classes, result.seconds,
+      StreamGbPerSecond(result), Quantiles(result.echo),
+      GbPerSecond(result.echo_bytes, result.echo), Ratio(result),
+      result.idle_mib, result.peak_mib);
+}
+
+Json ToJson(const StreamResult& result) {
+  Json json = {{"transport", result.transport},
+               {"rows", result.rows},
+               {"classes", kStreamEchoPayload.classes},
+               {"ratio", Ratio(result)},
+               {"stream_s", result.seconds},
+               {"stream_bytes", result.bytes},
+               {"gb_per_s", StreamGbPerSecond(result)},
+               {"echo_bytes", result.echo_bytes},
+               {"echo_gb_per_s", GbPerSecond(result.echo_bytes, result.echo)},
+               {"idle_mib", result.idle_mib},
+               {"peak_mib", result.peak_mib}};
+  AddQuantiles("echo", result.echo, &json);
   return json;
 }
 

@@ -7,6 +7,8 @@
 
 #include "tests/bench/rpc/gaps.h"
 #include "tests/bench/rpc/measure.h"
+#include "tests/bench/rpc/settings.h"
+#include "tests/bench/rpc/stream.h"
 
 namespace lossd::bench {
 
@@ -15,6 +17,16 @@ namespace lossd::bench {
 std::string PayloadTableHead();
 std::string TableRow(const Result& result);
 nlohmann::ordered_json ToJson(const Result& result);
+
+// `gain` is the median by lossd's settings over the one by this setting.
+std::string SettingTableHead();
+std::string TableRow(const SettingResult& result);
+nlohmann::ordered_json ToJson(const SettingResult& result);
+
+// `ratio` is the stream's GB/s over the echo's.
+std::string StreamTableHead();
+std::string TableRow(const StreamResult& result);
+nlohmann::ordered_json ToJson(const StreamResult& result);
 
 std::string GapTableHead();
 std::string TableRow(const GapResult& result);

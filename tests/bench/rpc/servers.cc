@@ -67,10 +67,14 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> StartService(
 }
 
 absl::StatusOr<std::unique_ptr<ServerProcess>> StartEcho(
-    const std::vector<std::string>& transports, SocketFolder& folder) {
-  std::vector<std::string> arguments = {kThisProgram, "--serve-echo"};
+    const std::vector<std::string>& transports, SocketFolder& folder,
+    const std::optional<ChannelSetting>& setting) {
+  std::vector<std::string> arguments = {kThisProgram};
   for (const std::string& address : NewAddresses(transports, folder)) {
-    arguments.push_back(address);
+    arguments.insert(arguments.end(), {"--serve-echo", address});
+  }
+  if (setting) {
+    arguments.insert(arguments.end(), {"--echo-setting", ToString(*setting)});
   }
   return ServerProcess::Start(arguments, static_cast<int>(transports.size()));
 }

@@ -3,11 +3,13 @@
 #define LOSSD_TESTS_BENCH_RPC_SERVERS_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "tests/bench/rpc/flags.h"
+#include "tests/bench/support/channel_setting.h"
 #include "tests/bench/support/server_process.h"
 
 namespace lossd::bench {
@@ -37,9 +39,10 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> StartService(
     const Flags& flags, const std::vector<std::string>& transports,
     SocketFolder& folder);
 
-// The same for the echo.
+// The same for the echo, which has lossd's settings, but for `setting`.
 absl::StatusOr<std::unique_ptr<ServerProcess>> StartEcho(
-    const std::vector<std::string>& transports, SocketFolder& folder);
+    const std::vector<std::string>& transports, SocketFolder& folder,
+    const std::optional<ChannelSetting>& setting = std::nullopt);
 
 }  // namespace lossd::bench
 

@@ -100,12 +100,18 @@ absl::Status ServerProcess::Ended() const {
       absl::StrCat(name_, " ended: ", text.empty() ? "no message" : text));
 }
 
-double ServerProcess::ResidentMib() const {
-  std::ifstream statm(absl::StrCat("/proc/", pid_, "/statm"));
-  double all = 0;
-  double resident = 0;
-  statm >> all >> resident;
-  return resident * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
+double ServerProcess::ResidentMib() const { return StatusMib("VmRSS:"); }
+
+double ServerProcess::PeakResidentMib() const { return StatusMib("VmHWM:"); }
+
+double ServerProcess::StatusMib(const std::string& name) const {
+  std::ifstream status(absl::StrCat("/proc/", pid_, "/status"));
+  std::string word;
+  while (status >> word && word != name) {
+  }
+  double kib = 0;
+  status >> kib;
+  return kib / 1024;
 }
 
 }  // namespace lossd::bench

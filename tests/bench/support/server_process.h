@@ -43,13 +43,16 @@ class ServerProcess {
   // Errors: Unavailable: it has ended.
   absl::StatusOr<std::string> ReadLine();
 
-  // Resident memory in MiB.
+  // Resident memory in MiB: now, and the most there was.
   double ResidentMib() const;
+  double PeakResidentMib() const;
 
  private:
   explicit ServerProcess(const std::vector<std::string>& arguments);
 
   absl::Status Ended() const;
+  // The KiB that /proc/PID/status has at `name`, in MiB.
+  double StatusMib(const std::string& name) const;
 
   const std::string name_;
   pid_t pid_ = -1;
