@@ -59,6 +59,9 @@ class ConfigBelowEnvironment : public CLI::ConfigTOML {
 
 struct Values {
   rpc::Options options;
+  int64_t receive_seconds =
+      std::chrono::floor<std::chrono::seconds>(options.receive_patience)
+          .count();
   int64_t drain_seconds = options.drain.count();
   int64_t lame_duck_seconds = options.lame_duck.count();
 };
@@ -66,6 +69,15 @@ struct Values {
 std::string CheckAddress(const std::string& address) {
   const absl::Status status = rpc::CheckListenAddress(address);
   return std::string(status.message());
+}
+
+std::string CheckBudget(const std::string& text) {
+  int64_t bytes = 0;
+  if (!CLI::detail::lexical_cast(text, bytes)) {
+    return fmt::format("{}, want a number of bytes", text);
+  }
+  const std::string want = rpc::CheckMemoryBudget(bytes);
+  return want.empty() ? "" : fmt::format("{}, want {}", text, want);
 }
 
 // Every flag is a variable of the environment, too.
@@ -100,9 +112,16 @@ void AddFlags(CLI::App& app, Values& values) {
       ->check(CLI::Range(int64_t{1}, rpc::kLargestMaxRequestBytes))
       ->capture_default_str();
   Named(app.add_option("--memory-budget-bytes", options.memory_budget_bytes,
-                       "Memory for requests in flight, in bytes, as told to "
-                       "clients; 0: not bounded"))
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 50))
+                       "Memory for all calls in flight, in bytes: who finds "
+                       "none is told to come again; at least 16777216 (16 "
+                       "MiB), 0: not bounded"))
+      ->check(CLI::Validator(CheckBudget, "INT"))
+      ->capture_default_str();
+  Named(app.add_option("--receive-seconds", values.receive_seconds,
+                       "How long a call may keep reserved memory from others "
+                       "that wait for it before its message is there, in "
+                       "seconds"))
+      ->check(CLI::Range(int64_t{1}, kMaxSeconds))
       ->capture_default_str();
   Named(app.add_option("--drain-seconds", values.drain_seconds,
                        "After SIGTERM, how long calls in flight may take "
@@ -159,6 +178,8 @@ Flags ParseFlags(int argc, const char* const* argv) {
     fmt::print(stderr, "lossd: {}\n", OneLine(error.what()));
     return {.options = {}, .exit_code = kBadUsage};
   }
+  values.options.receive_patience =
+      std::chrono::seconds(values.receive_seconds);
   values.options.drain = std::chrono::seconds(values.drain_seconds);
   values.options.lame_duck = std::chrono::seconds(values.lame_duck_seconds);
   return {.options = values.options, .exit_code = std::nullopt};

@@ -21,6 +21,9 @@ grpc::Status CallOnce(grpc::GenericStub& stub, const std::string& method,
                       grpc::ClientContext& context,
                       const grpc::ByteBuffer& request,
                       grpc::ByteBuffer* answer) {
+  // A server with a memory budget need not guess.
+  context.AddMetadata("lossd-request-bytes",
+                      std::to_string(request.Length()));
   grpc::CompletionQueue queue;
   const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
   grpc::Status status;

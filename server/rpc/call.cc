@@ -1,10 +1,26 @@
 #include "server/rpc/call.h"
 
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/string_view.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/options.h"
 #include "server/rpc/status.h"
 
 namespace lossd::rpc {
 namespace {
+
+// How long a call waits for memory before its caller is told to come again:
+// longer than most calls take.
+constexpr std::chrono::milliseconds kPatience(250);
+
+// What a caller may say of its request, in bytes: lossd's own client does.
+constexpr char kRequestBytesKey[] = "lossd-request-bytes";
+
+// The part of the budget that is reserved for a caller of whom nothing is
+// known: a quarter.
+constexpr int64_t kStrangersShare = 4;
 
 // The deadline comes on the wall clock; taken over at once, a later jump of
 // that clock does not move it.
@@ -30,6 +46,7 @@ Call::Call(const CallEnvironment& environment,
 }
 
 Call::~Call() {
+  if (reserved_bytes_ > 0) environment_.admission.Leave(reserved_bytes_);
   if (inside_) environment_.gate.Leave();
   std::atomic<int64_t>& live_calls = environment_.live_calls;
   if (live_calls.fetch_sub(1) == 1) live_calls.notify_all();
@@ -65,8 +82,81 @@ void Call::OnAccepted(bool ok) {
   Begin();
 }
 
+void Call::AwaitRoom(int64_t bytes) {
+  Admission& admission = environment_.admission;
+  if (admission.budget_bytes() == 0) return OnRoom();
+  waiter_.bytes = std::min(bytes, admission.largest_call_bytes());
+  if (admission.TryEnter(waiter_.bytes)) {
+    reserved_bytes_ = waiter_.bytes;
+    return OnRoom();
+  }
+  // Room found, the caller gone and the time over all come back as this alarm,
+  // on a poller.
+  Hold();
+  HandOver();
+  room_alarm_.emplace();
+  room_alarm_->Set(queue_, std::chrono::system_clock::now() + kPatience,
+                   &waited_tag_);
+  is_waiting_.store(true);
+  waiter_.on_room = [this] { room_alarm_->Cancel(); };
+  if (!admission.Wait(waiter_)) room_alarm_->Cancel();
+}
+
+void Call::OnWaited() {
+  is_waiting_.store(false);
+  const bool has_room = !environment_.admission.GiveUp(waiter_);
+  if (has_room) reserved_bytes_ = waiter_.bytes;
+  absl::Status status = CheckStop();
+  if (status.ok() && !has_room) {
+    status = Overloaded(waiter_.bytes, environment_.admission.budget_bytes());
+  }
+  if (status.ok()) {
+    OnRoom();
+  } else {
+    Finish(status);
+  }
+  Release();
+}
+
+int64_t Call::ExpectedBytes() const {
+  const int64_t budget = environment_.admission.budget_bytes();
+  if (budget == 0) return 0;
+  const auto& metadata = context_.client_metadata();
+  if (const auto said = metadata.find(kRequestBytesKey);
+      said != metadata.end()) {
+    int64_t bytes = 0;
+    const absl::string_view text(said->second.data(), said->second.size());
+    if (absl::SimpleAtoi(text, &bytes) && bytes >= 0 &&
+        bytes <= kLargestMaxRequestBytes) {
+      return kCallBytes + 2 * bytes;  // mostly, an answer as large
+    }
+  }
+  const int64_t need = environment_.needs.NeedOf(context_.peer());
+  return need > 0 ? need : budget / kStrangersShare;
+}
+
+absl::Status Call::Reserve(int64_t bytes) {
+  Admission& admission = environment_.admission;
+  if (admission.budget_bytes() == 0) return absl::OkStatus();
+  if (bytes > admission.budget_bytes()) {
+    return TooLargeForBudget(bytes, admission.budget_bytes(),
+                             environment_.max_request_bytes);
+  }
+  if (!admission.Resize(reserved_bytes_, bytes)) {
+    return Overloaded(bytes - reserved_bytes_, admission.budget_bytes());
+  }
+  reserved_bytes_ = bytes;
+  return absl::OkStatus();
+}
+
+void Call::LearnNeed(int64_t bytes) const {
+  if (environment_.admission.budget_bytes() == 0) return;
+  environment_.needs.Learn(context_.peer(), bytes);
+}
+
 void Call::OnDone() {
   if (context_.IsCancelled()) cancelled_.store(true);
+  if (is_waiting_.load()) room_alarm_->Cancel();
   OnGone();
   Release();
 }

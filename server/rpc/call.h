@@ -2,6 +2,7 @@
 #ifndef LOSSD_SERVER_RPC_CALL_H_
 #define LOSSD_SERVER_RPC_CALL_H_
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -9,9 +10,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "server/compute/thread_pool.h"
+#include "server/rpc/admission.h"
 #include "server/rpc/call_gate.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/loss_service.h"
@@ -24,14 +27,20 @@ struct CallEnvironment {
   HealthService& health;
   compute::ThreadPool& pool;
   CallGate& gate;
+  Admission& admission;
+  CallerNeeds& needs;
   // Call objects, those among them that only wait for a caller; 0 notifies.
   std::atomic<int64_t>& live_calls;
   int64_t max_request_bytes;
+  std::chrono::milliseconds receive_patience;
 };
 
-// A call waits for its caller, is let in or refused, reads, computes and
-// finishes; how, its subclasses say. Cancellation and the deadline are looked
-// at wherever it goes on, and between blocks of rows.
+// Of a call itself, beside its messages.
+inline constexpr int64_t kCallBytes = 64 << 10;
+
+// A call waits for its caller, is let in or refused, waits for memory, reads,
+// computes and finishes; how, its subclasses say. Cancellation and the deadline
+// are looked at wherever it goes on, and between blocks of rows.
 //
 // A call owns itself and is gone when gRPC has returned all its tags and its
 // tasks have ended: whatever will come back to it holds it.
@@ -69,6 +78,22 @@ class Call {
   // The caller does not wait for the call any more. A poller's thread.
   virtual void OnGone() {}
 
+  // Reserves `bytes` of the memory budget, or as much as one call can have, and
+  // goes on with OnRoom: at once, or when there is room; where there is none in
+  // time it ends the call. A poller's thread.
+  void AwaitRoom(int64_t bytes);
+  virtual void OnRoom() {}
+  // What the call needs, as far as its caller has said or shown; more than it
+  // is likely to where nothing is known.
+  int64_t ExpectedBytes() const;
+  // Makes what is reserved `bytes`.
+  // Errors: Unavailable: no room for more. ResourceExhausted: more than there
+  //   is in all.
+  absl::Status Reserve(int64_t bytes);
+  int64_t reserved_bytes() const { return reserved_bytes_; }
+  // What the call turned out to need.
+  void LearnNeed(int64_t bytes) const;
+
   // Ends the call, with an answer or without one. REQUIRES: not ended yet; no
   // other operation is started afterwards.
   void Finish(const absl::Status& status);
@@ -91,6 +116,7 @@ class Call {
   using Clock = std::chrono::steady_clock;
 
   void OnAccepted(bool ok);
+  void OnWaited();
   void OnDone();
 
   const CallEnvironment& environment_;
@@ -100,12 +126,18 @@ class Call {
   Clock::time_point deadline_ = Clock::time_point::max();
   bool inside_ = false;  // passed the gate
   std::atomic<bool> cancelled_{false};
+  int64_t reserved_bytes_ = 0;
+  Admission::Waiter waiter_;
+  // Comes back when the wait for room has ended, one way or the other.
+  std::optional<grpc::Alarm> room_alarm_;
+  std::atomic<bool> is_waiting_{false};
   std::atomic<int> holds_{0};
   // gRPC orders its events by itself, but in code that ThreadSanitizer, which
   // checks the rest of the call, does not see.
   std::atomic<uint32_t> hand_overs_{0};
 
   Tag accepted_tag_{this, [](Call& call, bool ok) { call.OnAccepted(ok); }};
+  Tag waited_tag_{this, [](Call& call, bool) { call.OnWaited(); }};
   Tag finished_tag_{this, [](Call& call, bool) { call.Release(); }};
   Tag done_tag_{this, [](Call& call, bool) { call.OnDone(); }};
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <utility>
@@ -18,6 +19,10 @@ namespace {
 constexpr int64_t kResponseOverheadBytes = 1024;
 constexpr int64_t kResponseBytesPerAxis = 6 * 10;
 
+// What a thread keeps of a row: an exponential, a copy, and more with some
+// options.
+constexpr int64_t kScratchBytesPerClass = 32;
+
 absl::Status UnknownEnum(std::string_view field, int value,
                          std::string_view type) {
   return OutOfRange(field, std::to_string(value),
@@ -31,7 +36,7 @@ int64_t AddSaturated(int64_t a, int64_t b) {
   return std::numeric_limits<int64_t>::max();
 }
 
-absl::Status CheckResponseSize(const LossQuery& query, int64_t max_bytes) {
+int64_t ResponseBytes(const LossQuery& query) {
   // Each tensor's bytes are counted by an int64, as the logits' are: float64
   // results of narrower logits are a gradient's, whose logits were received.
   const BatchView& batch = query.batch;
@@ -48,8 +53,7 @@ absl::Status CheckResponseSize(const LossQuery& query, int64_t max_bytes) {
   add(wanted.row_losses, batch.rows, element_bytes);
   add(wanted.log_sum_exp, batch.rows, element_bytes);
   add(wanted.predictions, batch.rows, ElementBytes(v1::DATA_TYPE_INT64));
-  if (bytes <= max_bytes) return absl::OkStatus();
-  return ResponseTooLarge(bytes, max_bytes);
+  return bytes;
 }
 
 // Rows are ignored by their class index, and probabilities have none.
@@ -190,6 +194,21 @@ absl::StatusOr<LossQuery> BaseQueryFromProto(const wire::LossRequest& request,
   return query;
 }
 
+int64_t MemoryBytes(const LossQuery& query, int threads) {
+  const BatchView& batch = query.batch;
+  const int64_t computing = std::min<int64_t>(batch.rows, threads);
+  int64_t bytes = AddSaturated(
+      ResponseBytes(query), computing * batch.classes * kScratchBytesPerClass);
+  if (!batch.class_axis.classes_last()) {
+    // The logits moved, and one result at a time.
+    const int64_t largest =
+        std::max(compute::ElementBytes(batch.logits_type),
+                 compute::ElementBytes(batch.gradient_type));
+    bytes = AddSaturated(bytes, 2 * batch.rows * batch.classes * largest);
+  }
+  return bytes;
+}
+
 int64_t ResponseOverheadBytes(const BatchView& batch) {
   return kResponseOverheadBytes +
          static_cast<int64_t>(batch.logits_shape.size()) *
@@ -207,8 +226,10 @@ wire::OutgoingTensor AllocateTensor(int field, Shape shape,
 absl::StatusOr<compute::LossOutputs> LossOutputsToProto(
     const LossQuery& query, wire::LossResponse& response,
     int64_t max_message_bytes) {
-  const absl::Status fits = CheckResponseSize(query, max_message_bytes);
-  if (!fits.ok()) return fits;
+  const int64_t bytes = ResponseBytes(query);
+  if (bytes > max_message_bytes) {
+    return ResponseTooLarge(bytes, max_message_bytes);
+  }
   using Response = v1::ComputeLossResponse;
   const BatchView& batch = query.batch;
   const v1::DataType type = DataTypeOf(batch.logits_type);

@@ -68,6 +68,11 @@ absl::StatusOr<LossQuery> BaseQueryFromProto(const wire::LossRequest& request,
                                              LogitsSource logits,
                                              Unbuilt& unbuilt);
 
+// The memory that it takes to compute `query` on so many threads, in bytes,
+// beside the request's own: the response, tensors whose classes are not last
+// once more, and each thread's scratch for a row.
+int64_t MemoryBytes(const LossQuery& query, int threads);
+
 // Room in a response for everything beside its tensors' bytes.
 int64_t ResponseOverheadBytes(const BatchView& batch);
 

@@ -12,6 +12,9 @@ using compute::MakeError;
 // Long enough for a balancer to notice, short beside a restart.
 constexpr int kDrainingRetryDelayMs = 200;
 
+// Calls take less; those that wait already go first.
+constexpr int kOverloadedRetryDelayMs = 200;
+
 // Of a message that came in, and what to do instead.
 absl::Status TooLarge(std::string_view what, size_t bytes, int64_t max_bytes,
                       std::string_view advice) {
@@ -112,6 +115,48 @@ absl::Status Draining() {
       {"DRAINING",
        "",
        {{std::string(kRetryDelayKey), std::to_string(kDrainingRetryDelayMs)}}});
+}
+
+absl::Status Overloaded(int64_t bytes, int64_t budget_bytes) {
+  return MakeError(
+      absl::StatusCode::kUnavailable,
+      fmt::format("overloaded: no room for {} bytes in a memory budget of {} "
+                  "bytes; try again",
+                  bytes, budget_bytes),
+      {"OVERLOADED",
+       "",
+       {{"bytes", std::to_string(bytes)},
+        {"memory_budget_bytes", std::to_string(budget_bytes)},
+        {std::string(kRetryDelayKey),
+         std::to_string(kOverloadedRetryDelayMs)}}});
+}
+
+absl::Status TooLargeForBudget(int64_t bytes, int64_t budget_bytes,
+                               int64_t max_request_bytes) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      fmt::format("this call needs {} bytes of memory, this server has {} for "
+                  "all calls; send it in chunks by StreamLoss",
+                  bytes, budget_bytes),
+      {"REQUEST_TOO_LARGE",
+       "",
+       {{"bytes", std::to_string(bytes)},
+        {"memory_budget_bytes", std::to_string(budget_bytes)},
+        {"max_request_bytes", std::to_string(max_request_bytes)}}});
+}
+
+absl::Status SentTooSlowly(std::chrono::milliseconds patience) {
+  return MakeError(
+      absl::StatusCode::kUnavailable,
+      fmt::format(
+          "no whole message within {} ms, while others wait for memory; "
+          "send smaller messages, by StreamLoss, or try again",
+          patience.count()),
+      {"SENT_TOO_SLOWLY",
+       "",
+       {{"patience_ms", std::to_string(patience.count())},
+        {std::string(kRetryDelayKey),
+         std::to_string(kOverloadedRetryDelayMs)}}});
 }
 
 absl::Status CallerCancelled() {

@@ -3,6 +3,7 @@
 #ifndef LOSSD_SERVER_RPC_ERRORS_H_
 #define LOSSD_SERVER_RPC_ERRORS_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -53,6 +54,17 @@ absl::Status OutOfMemory(size_t request_bytes);
 // UNAVAILABLE: this server is about to stop; another one, or this one started
 // anew, takes the call after `retry_delay_ms`.
 absl::Status Draining();
+
+// UNAVAILABLE: no room in the memory budget for `bytes` more, in time.
+absl::Status Overloaded(int64_t bytes, int64_t budget_bytes);
+
+// RESOURCE_EXHAUSTED: a call that needs more memory than all calls may have.
+absl::Status TooLargeForBudget(int64_t bytes, int64_t budget_bytes,
+                               int64_t max_request_bytes);
+
+// UNAVAILABLE: a caller that let others wait for what it had reserved and sent
+// no message in time.
+absl::Status SentTooSlowly(std::chrono::milliseconds patience);
 
 absl::Status CallerCancelled();
 absl::Status DeadlinePassed();

@@ -86,6 +86,13 @@ absl::StatusOr<HessianQuery> HessianQueryFromProto(
   return query;
 }
 
+int64_t MemoryBytes(const HessianQuery& query, int threads) {
+  // No output of the base is wanted: all that counts is beside it.
+  const BatchView& batch = query.base.batch;
+  return MemoryBytes(query.base, threads) +
+         batch.rows * batch.classes * compute::ElementBytes(batch.logits_type);
+}
+
 absl::StatusOr<wire::OutgoingTensor> ProductToProto(const HessianQuery& query,
                                                     int64_t max_message_bytes) {
   using Response = v1::ComputeHessianVectorProductResponse;

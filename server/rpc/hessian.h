@@ -34,6 +34,9 @@ struct HessianQuery {
 absl::StatusOr<HessianQuery> HessianQueryFromProto(
     const wire::HessianRequest& request);
 
+// As MemoryBytes of a loss: the product, and what is beside it.
+int64_t MemoryBytes(const HessianQuery& query, int threads);
+
 // Room for the product, as the response sends it but for its classes, which the
 // core writes last.
 //

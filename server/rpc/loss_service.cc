@@ -32,31 +32,34 @@ absl::StatusOr<grpc::ByteBuffer> ToBuffer(wire::OutgoingMessage message) {
 
 absl::StatusOr<grpc::ByteBuffer> RunComputeLoss(const LossService& service,
                                                 compute::Pieces message,
-                                                compute::StopCheck stop_check) {
+                                                compute::StopCheck stop_check,
+                                                ReserveMemory reserve) {
   const std::optional<wire::LossRequest> request =
       wire::ParseLossRequest(message);
   if (!request) return NoMessage<v1::ComputeLossRequest>();
   absl::StatusOr<wire::LossResponse> response =
-      service.ComputeLoss(*request, stop_check);
+      service.ComputeLoss(*request, stop_check, reserve);
   if (!response.ok()) return response.status();
   return ToBuffer(wire::Serialize(*std::move(response)));
 }
 
 absl::StatusOr<grpc::ByteBuffer> RunHessian(const LossService& service,
                                             compute::Pieces message,
-                                            compute::StopCheck stop_check) {
+                                            compute::StopCheck stop_check,
+                                            ReserveMemory reserve) {
   const std::optional<wire::HessianRequest> request =
       wire::ParseHessianRequest(message);
   if (!request) return NoMessage<v1::ComputeHessianVectorProductRequest>();
   absl::StatusOr<wire::OutgoingTensor> product =
-      service.ComputeHessianVectorProduct(*request, stop_check);
+      service.ComputeHessianVectorProduct(*request, stop_check, reserve);
   if (!product.ok()) return product.status();
   return ToBuffer(wire::SerializeProduct(*std::move(product)));
 }
 
 absl::StatusOr<grpc::ByteBuffer> RunGetServerInfo(const LossService& service,
                                                   compute::Pieces message,
-                                                  compute::StopCheck) {
+                                                  compute::StopCheck,
+                                                  ReserveMemory) {
   std::string bytes;
   for (const wire::Run& run : message) {
     bytes.append(reinterpret_cast<const char*>(run.data()), run.size());
@@ -72,7 +75,8 @@ absl::StatusOr<grpc::ByteBuffer> RunGetServerInfo(const LossService& service,
 
 using Runner = absl::StatusOr<grpc::ByteBuffer> (*)(const LossService&,
                                                     compute::Pieces,
-                                                    compute::StopCheck);
+                                                    compute::StopCheck,
+                                                    ReserveMemory);
 
 struct Method {
   const char* path;
@@ -101,9 +105,12 @@ LossService::LossService(const Options& options, compute::ThreadPool& pool)
 }
 
 absl::StatusOr<wire::LossResponse> LossService::ComputeLoss(
-    const wire::LossRequest& request, compute::StopCheck stop_check) const {
+    const wire::LossRequest& request, compute::StopCheck stop_check,
+    ReserveMemory reserve) const {
   const absl::StatusOr<LossQuery> query = LossQueryFromProto(request);
   if (!query.ok()) return query.status();
+  const absl::Status fits = reserve(MemoryBytes(*query, pool_.threads()));
+  if (!fits.ok()) return fits;
   wire::LossResponse response;
   const absl::StatusOr<compute::LossOutputs> outputs =
       LossOutputsToProto(*query, response);
@@ -118,9 +125,12 @@ absl::StatusOr<wire::LossResponse> LossService::ComputeLoss(
 }
 
 absl::StatusOr<wire::OutgoingTensor> LossService::ComputeHessianVectorProduct(
-    const wire::HessianRequest& request, compute::StopCheck stop_check) const {
+    const wire::HessianRequest& request, compute::StopCheck stop_check,
+    ReserveMemory reserve) const {
   const absl::StatusOr<HessianQuery> query = HessianQueryFromProto(request);
   if (!query.ok()) return query.status();
+  const absl::Status fits = reserve(MemoryBytes(*query, pool_.threads()));
+  if (!fits.ok()) return fits;
   absl::StatusOr<wire::OutgoingTensor> product = ProductToProto(*query);
   if (!product.ok()) return product.status();
   const LossQuery& base = query->base;
@@ -162,13 +172,14 @@ void LossService::RequestCall(int method, grpc::ServerContext* context,
   RequestAsyncBidiStreaming(method, context, stream, queue, queue, tag);
 }
 
-absl::StatusOr<grpc::ByteBuffer> LossService::Run(
-    int method, grpc::ByteBuffer& request,
-    compute::StopCheck stop_check) const {
+absl::StatusOr<grpc::ByteBuffer> LossService::Run(int method,
+                                                  grpc::ByteBuffer& request,
+                                                  compute::StopCheck stop_check,
+                                                  ReserveMemory reserve) const {
   const size_t request_bytes = request.Length();
   try {
     const wire::ReceivedMessage message(request);
-    return kMethods[method].run(*this, message.pieces(), stop_check);
+    return kMethods[method].run(*this, message.pieces(), stop_check, reserve);
   } catch (const std::bad_alloc&) {
     return OutOfMemory(request_bytes);
   }

@@ -8,8 +8,11 @@
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstdint>
 #include <memory>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lossd/v1/loss_service.pb.h"
 #include "server/compute/loss.h"
@@ -22,6 +25,11 @@
 namespace lossd::rpc {
 
 inline constexpr char kServiceName[] = "lossd.v1.LossService";
+
+// Asks for memory of so many bytes beside the request: the answer and whatever
+// it is computed in. An error ends the call.
+using ReserveMemory = absl::FunctionRef<absl::Status(int64_t bytes)>;
+inline absl::Status UnlimitedMemory(int64_t) { return absl::OkStatus(); }
 
 // Every method is registered as a raw stream in both directions: unary clients
 // cannot tell, the payload stays with the sender until it is read, and
@@ -38,11 +46,13 @@ class LossService : public grpc::Service {
   LossService(const Options& options, compute::ThreadPool& pool);
 
   // The unary RPCs, as the contract has them. `stop_check` is asked between
-  // blocks of rows.
+  // blocks of rows, `reserve` before anything is allocated.
   absl::StatusOr<wire::LossResponse> ComputeLoss(
-      const wire::LossRequest& request, compute::StopCheck stop_check) const;
+      const wire::LossRequest& request, compute::StopCheck stop_check,
+      ReserveMemory reserve = UnlimitedMemory) const;
   absl::StatusOr<wire::OutgoingTensor> ComputeHessianVectorProduct(
-      const wire::HessianRequest& request, compute::StopCheck stop_check) const;
+      const wire::HessianRequest& request, compute::StopCheck stop_check,
+      ReserveMemory reserve = UnlimitedMemory) const;
   v1::GetServerInfoResponse GetServerInfo() const;
 
   // The number of methods; they are numbered from 0.
@@ -59,9 +69,10 @@ class LossService : public grpc::Service {
   // it: docs/design.md follows the bytes.
   //
   // Errors: InvalidArgument: no message of the method's request type.
-  //   ResourceExhausted: no memory. Whatever the RPC returns.
-  absl::StatusOr<grpc::ByteBuffer> Run(int method, grpc::ByteBuffer& request,
-                                       compute::StopCheck stop_check) const;
+  //   ResourceExhausted: no memory. Whatever the RPC or `reserve` returns.
+  absl::StatusOr<grpc::ByteBuffer> Run(
+      int method, grpc::ByteBuffer& request, compute::StopCheck stop_check,
+      ReserveMemory reserve = UnlimitedMemory) const;
 
   // The state of one StreamLoss.
   std::unique_ptr<StreamedBatch> NewStreamedBatch() const;

@@ -2,6 +2,8 @@
 
 #include <malloc.h>
 
+#include <algorithm>
+
 #include "server/rpc/wire/buffer.h"
 
 namespace lossd::rpc {
@@ -15,10 +17,11 @@ constexpr size_t kMuch = size_t{4} << 20;
 
 }  // namespace
 
-void KeepFreeMemory() {
+void KeepFreeMemory(size_t bytes) {
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, kMaxMmapThreshold);
-  mallopt(M_TRIM_THRESHOLD, static_cast<int>(kKeptBytes));
+  mallopt(M_TRIM_THRESHOLD, static_cast<int>(bytes));
+  wire::SetMaxPooledBytes(std::min(bytes, wire::kMaxPooledBytes));
 }
 
 void ReturnFreeMemory() {

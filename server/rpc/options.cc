@@ -9,6 +9,8 @@
 namespace lossd::rpc {
 namespace {
 
+constexpr int64_t kMaxPatienceMs = int64_t{24} * 60 * 60 * 1000;
+
 template <typename Value>
 absl::Status CheckRange(std::string_view name, Value value, Value low,
                         Value high) {
@@ -30,11 +32,29 @@ absl::Status CheckKernel(const std::string& name) {
   return OutOfRange("kernel", name, want);
 }
 
+std::string CheckMemoryBudget(int64_t bytes) {
+  if (bytes == 0 || (bytes >= kSmallestMemoryBudgetBytes &&
+                     bytes <= kLargestMemoryBudgetBytes)) {
+    return "";
+  }
+  return "0 or [" + std::to_string(kSmallestMemoryBudgetBytes) + ", " +
+         std::to_string(kLargestMemoryBudgetBytes) + "]";
+}
+
 absl::Status CheckOptions(const Options& options) {
   absl::Status status =
       CheckRange("threads", options.compute_threads, 1, kMaxComputeThreads);
   status.Update(CheckRange("max_request_bytes", options.max_request_bytes,
                            int64_t{1}, kLargestMaxRequestBytes));
+  status.Update(CheckRange("receive_patience",
+                           int64_t{options.receive_patience.count()},
+                           int64_t{1}, kMaxPatienceMs));
+  if (const std::string want = CheckMemoryBudget(options.memory_budget_bytes);
+      !want.empty()) {
+    status.Update(OutOfRange("memory_budget_bytes",
+                             std::to_string(options.memory_budget_bytes),
+                             want));
+  }
   status.Update(CheckKernel(options.kernel));
   if (options.listen.empty()) status.Update(Missing("listen", "an address"));
   for (const std::string& address : options.listen) {

@@ -14,6 +14,9 @@ namespace lossd::rpc {
 // The largest max_request_bytes: no protobuf message is larger.
 inline constexpr int64_t kLargestMaxRequestBytes = 0x7fffffff;
 
+inline constexpr int64_t kSmallestMemoryBudgetBytes = int64_t{16} << 20;
+inline constexpr int64_t kLargestMemoryBudgetBytes = int64_t{1} << 50;
+
 inline constexpr int kMaxComputeThreads = 1024;
 
 struct Options {
@@ -26,8 +29,12 @@ struct Options {
   std::string kernel;
   // The largest request taken, 1 to kLargestMaxRequestBytes.
   int64_t max_request_bytes = int64_t{256} << 20;
-  // Told to clients; 0: not bounded.
+  // Memory for the calls in flight, kSmallestMemoryBudgetBytes and more; 0: not
+  // bounded.
   int64_t memory_budget_bytes = 0;
+  // How long a call may keep reserved memory from others that wait for it,
+  // before its message is there; 1 ms and more.
+  std::chrono::milliseconds receive_patience{10'000};
   // Drain: how long to go on serving as NOT_SERVING, then how long to wait for
   // the calls in flight.
   std::chrono::seconds lame_duck{0};
@@ -39,6 +46,10 @@ struct Options {
 // Errors: InvalidArgument: a kernel that there is not; those there are are
 // named.
 absl::Status CheckKernel(const std::string& name);
+
+// Nothing where memory can be bounded by `bytes`, or need not be (0); what is
+// wanted otherwise.
+std::string CheckMemoryBudget(int64_t bytes);
 
 // Errors: InvalidArgument: the first option out of its range, `compute_threads`
 //   being given; a malformed address.

@@ -54,14 +54,30 @@ class ReflectionOption : public grpc::ServerBuilderOption {
   const bool wanted_;
 };
 
+// No larger than what fits into the memory budget with an answer as large.
+int64_t MaxRequestBytes(const Options& options) {
+  if (options.memory_budget_bytes == 0) return options.max_request_bytes;
+  const Admission admission(options.memory_budget_bytes);
+  return std::min(options.max_request_bytes,
+                  admission.largest_call_bytes() / 2 - kCallBytes);
+}
+
 }  // namespace
 
 Server::Server(Options options)
     : options_(std::move(options)),
+      admission_(options_.memory_budget_bytes),
       pool_(options_.compute_threads, compute::ThreadPool::AfterHelp::kSleep),
       service_(options_, pool_),
-      environment_{service_, health_,     pool_,
-                   gate_,    live_calls_, options_.max_request_bytes} {}
+      environment_{service_,
+                   health_,
+                   pool_,
+                   gate_,
+                   admission_,
+                   needs_,
+                   live_calls_,
+                   options_.max_request_bytes,
+                   options_.receive_patience} {}
 
 Server::~Server() {
   if (server_ == nullptr) return;
@@ -84,6 +100,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
     if (status.ok()) status = CheckNobodyListens(address);
   }
   if (!status.ok()) return status;
+  options.max_request_bytes = MaxRequestBytes(options);
   if (!options.kernel.empty()) compute::SelectKernel(options.kernel);
   std::unique_ptr<Server> server(new Server(std::move(options)));
   status = RunSelfTest(server->pool_);
@@ -102,6 +119,9 @@ absl::Status Server::Listen() {
   const GrpcLogCapture log;
   grpc::ServerBuilder builder;
   ConfigureTransport(builder);
+  if (options_.memory_budget_bytes > 0) {
+    BoundTransport(options_.memory_budget_bytes, builder);
+  }
   // Only reflection is served by gRPC's own threads.
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);

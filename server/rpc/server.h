@@ -46,6 +46,12 @@ class Server {
   // One per address of the options, with the port that was bound.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
+  // What the calls in flight have reserved of the memory budget.
+  int64_t reserved_bytes() const { return admission_.reserved_bytes(); }
+
+  // The calls that wait for memory.
+  int64_t calls_waiting() const { return admission_.waiting(); }
+
   // The calls that were let in and have not ended.
   int64_t calls_in_flight() const { return gate_.inside(); }
 
@@ -69,6 +75,8 @@ class Server {
   const Options options_;
   std::vector<std::string> addresses_;
   CallGate gate_;
+  Admission admission_;
+  CallerNeeds needs_;
   std::atomic<int64_t> live_calls_{0};
   compute::ThreadPool pool_;
   LossService service_;

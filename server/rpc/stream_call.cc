@@ -12,6 +12,15 @@ namespace {
 // share its slices.
 constexpr size_t kAhead = 1;
 
+// What a stream takes: five chunks, of which one is computed and has a result
+// beside it; the header with its labels, and results of each row.
+constexpr int64_t kChunksAtOnce = 6;
+constexpr int64_t kHeaderCopies = 3;
+
+// What is reserved before the first chunk: with chunks of 1 MiB, as lossd's own
+// client sends them, and labels of half a million rows.
+constexpr int64_t kUnknownBytes = int64_t{12} << 20;
+
 }  // namespace
 
 StreamCall::StreamCall(const CallEnvironment& environment, int method,
@@ -28,7 +37,9 @@ Call* StreamCall::Another() const {
   return new StreamCall(environment(), method_, queue());
 }
 
-void StreamCall::Begin() {
+void StreamCall::Begin() { AwaitRoom(kUnknownBytes); }
+
+void StreamCall::OnRoom() {
   Hold();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -60,7 +71,24 @@ void StreamCall::TakeMessage(const grpc::ByteBuffer& message) {
   if (bytes > static_cast<size_t>(environment().max_request_bytes)) {
     return End(ChunkTooLarge(bytes, environment().max_request_bytes));
   }
+  const absl::Status fits = ReserveFor(static_cast<int64_t>(bytes));
+  if (!fits.ok()) return End(fits);
   to_compute_.push_back(message);
+}
+
+absl::Status StreamCall::ReserveFor(int64_t message_bytes) {
+  if (header_bytes_ < 0) {
+    header_bytes_ = message_bytes;
+  } else if (message_bytes <= largest_chunk_bytes_) {
+    return absl::OkStatus();
+  } else {
+    largest_chunk_bytes_ = message_bytes;
+  }
+  const int64_t bytes = kCallBytes + kHeaderCopies * header_bytes_ +
+                        kChunksAtOnce * largest_chunk_bytes_;
+  // Until the first chunk tells how large they are, what was expected is kept.
+  const bool is_guess = largest_chunk_bytes_ == 0 && bytes <= reserved_bytes();
+  return is_guess ? absl::OkStatus() : Reserve(bytes);
 }
 
 void StreamCall::OnWritten(bool ok) {

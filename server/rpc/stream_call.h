@@ -31,6 +31,7 @@ class StreamCall : public Call {
   void Listen(grpc::ServerContext* context, void* tag) override;
   Call* Another() const override;
   void Begin() override;
+  void OnRoom() override;
 
   void OnRead(bool ok);
   void OnWritten(bool ok);
@@ -44,6 +45,8 @@ class StreamCall : public Call {
   // Starts whatever can be started now.
   void GoOn();
   void TakeMessage(const grpc::ByteBuffer& message);
+  // Reserves what a stream with such a message needs.
+  absl::Status ReserveFor(int64_t message_bytes);
   // Decides the call's end, if nothing has yet.
   void End(absl::Status status);
 
@@ -59,6 +62,8 @@ class StreamCall : public Call {
   bool is_read_to_end_ = false;
   bool is_finished_ = false;
   std::optional<absl::Status> end_;  // what the call is to end with
+  int64_t header_bytes_ = -1;        // none yet
+  int64_t largest_chunk_bytes_ = 0;
   std::unique_ptr<StreamedBatch> batch_;
 
   Tag read_tag_{this, [](Call& call, bool ok) {

@@ -1,6 +1,9 @@
 #include "server/rpc/transport.h"
 
 #include <grpc/grpc.h>
+#include <grpcpp/resource_quota.h>
+
+#include <algorithm>
 
 #include "server/rpc/memory.h"
 
@@ -11,10 +14,17 @@ namespace {
 // busy.
 constexpr int kMaxConcurrentStreams = 1000;
 
+// What gRPC has beside messages that admission knows of: windows of unread
+// calls, and a message that was not expected to be so large.
+constexpr size_t kTransportBytes = size_t{24} << 20;
+
+// The part of the budget that is kept as free memory: a sixteenth.
+constexpr size_t kKeptShare = 16;
+
 }  // namespace
 
 void ConfigureTransport(grpc::ServerBuilder& builder) {
-  KeepFreeMemory();
+  KeepFreeMemory(kKeptBytes);
   // Call::OnRead holds messages against max_request_bytes, so that every
   // refusal says the limit and carries details. gRPC's own limit would save no
   // memory: it, too, is looked at once the whole message is there.
@@ -32,6 +42,15 @@ void ConfigureTransport(grpc::ServerBuilder& builder) {
   // Logits hardly compress, and a small compressed message may hold a huge one.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+}
+
+void BoundTransport(int64_t memory_budget_bytes, grpc::ServerBuilder& builder) {
+  // Requests take half of the budget, mostly; their answers are not gRPC's.
+  grpc::ResourceQuota quota("lossd");
+  quota.Resize(memory_budget_bytes / 2 + kTransportBytes);
+  builder.SetResourceQuota(quota);
+  KeepFreeMemory(std::min(
+      kKeptBytes, static_cast<size_t>(memory_budget_bytes) / kKeptShare));
 }
 
 }  // namespace lossd::rpc

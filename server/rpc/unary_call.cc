@@ -21,12 +21,44 @@ Call* UnaryCall::Another() const {
   return new UnaryCall(environment(), method_, queue());
 }
 
-void UnaryCall::Begin() {
+void UnaryCall::Begin() { AwaitRoom(ExpectedBytes()); }
+
+void UnaryCall::OnRoom() {
+  if (reserved_bytes() > Admission::kSmallBytes) WatchReceiving();
+  is_reading_ = true;
   HandOver();
   stream().Read(&request_, &read_tag_);
 }
 
+void UnaryCall::WatchReceiving() {
+  Hold();
+  late_alarm_.emplace();
+  late_alarm_->Set(
+      queue(),
+      std::chrono::system_clock::now() + environment().receive_patience,
+      &late_tag_);
+}
+
+void UnaryCall::OnLate(bool is_late) {
+  if (is_late && is_reading_) {
+    if (environment().admission.waiting() == 0) {
+      WatchReceiving();
+    } else {
+      is_refused_ = true;
+      Hold();  // what is read comes back after the end
+      Finish(SentTooSlowly(environment().receive_patience));
+    }
+  }
+  Release();
+}
+
 void UnaryCall::OnRead(bool ok) {
+  is_reading_ = false;
+  if (late_alarm_) late_alarm_->Cancel();
+  if (is_refused_) {
+    request_.Clear();
+    return Release();
+  }
   const absl::Status status = CheckStop();
   if (!status.ok()) return Finish(status);
   if (!ok) return Finish(NoRequestMessage());
@@ -34,6 +66,16 @@ void UnaryCall::OnRead(bool ok) {
   if (bytes > static_cast<size_t>(environment().max_request_bytes)) {
     request_.Clear();
     return Finish(RequestTooLarge(bytes, environment().max_request_bytes));
+  }
+  // The answer's part stays reserved until it is known.
+  const int64_t request_bytes = kCallBytes + static_cast<int64_t>(bytes);
+  if (request_bytes > reserved_bytes()) {
+    const absl::Status fits = Reserve(request_bytes);
+    if (!fits.ok()) {
+      request_.Clear();
+      LearnNeed(2 * request_bytes);
+      return Finish(fits);
+    }
   }
   Hold();
   if (bytes <= kSmallBytes) return Compute();
@@ -44,8 +86,14 @@ void UnaryCall::Compute() {
   absl::Status status = CheckStop();
   if (status.ok()) {
     const auto stop_check = [this] { return CheckStop(); };
+    const int64_t request_bytes =
+        kCallBytes + static_cast<int64_t>(request_.Length());
+    const auto reserve = [&](int64_t response_bytes) {
+      LearnNeed(request_bytes + response_bytes);
+      return Reserve(request_bytes + response_bytes);
+    };
     const absl::StatusOr<grpc::ByteBuffer> response =
-        environment().service.Run(method_, request_, stop_check);
+        environment().service.Run(method_, request_, stop_check, reserve);
     if (response.ok()) {
       FinishWith(*response);
     } else {

@@ -81,15 +81,17 @@ TEST_F(FlagsTest, HaveDefaults) {
 }
 
 TEST_F(FlagsTest, ReadTheCommandLine) {
-  const Flags flags = Parse(
-      {"--listen", "127.0.0.1:0", "--listen=unix:/x", "--threads", "3",
-       "--max-request-bytes", "1000", "--memory-budget-bytes", "2000",
-       "--drain-seconds", "4", "--lame-duck-seconds", "5", "--no-reflection"});
+  const Flags flags =
+      Parse({"--listen", "127.0.0.1:0", "--listen=unix:/x", "--threads", "3",
+             "--max-request-bytes", "1000", "--memory-budget-bytes", "20000000",
+             "--receive-seconds", "7", "--drain-seconds", "4",
+             "--lame-duck-seconds", "5", "--no-reflection"});
   ASSERT_EQ(flags.exit_code, std::nullopt);
   EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:0", "unix:/x"));
   EXPECT_EQ(flags.options.compute_threads, 3);
   EXPECT_EQ(flags.options.max_request_bytes, 1000);
-  EXPECT_EQ(flags.options.memory_budget_bytes, 2000);
+  EXPECT_EQ(flags.options.memory_budget_bytes, 20000000);
+  EXPECT_EQ(flags.options.receive_patience, std::chrono::seconds(7));
   EXPECT_EQ(flags.options.drain, std::chrono::seconds(4));
   EXPECT_EQ(flags.options.lame_duck, std::chrono::seconds(5));
   EXPECT_FALSE(flags.options.reflection);
@@ -172,6 +174,18 @@ TEST_F(FlagsTest, HoldAtTheirLimitsAndNotPastThem) {
   Refusal({"--drain-seconds", "86401"});
   Refusal({"--lame-duck-seconds", "86401"});
   Refusal({"--memory-budget-bytes", "-1"});
+  EXPECT_EQ(Parse({"--memory-budget-bytes", "0"}).exit_code, std::nullopt);
+  EXPECT_THAT(Refusal({"--memory-budget-bytes", "16777215"}),
+              HasSubstr("0 or [16777216, 1125899906842624]"));
+  EXPECT_EQ(Parse({"--memory-budget-bytes", "16777216"}).exit_code,
+            std::nullopt);
+  EXPECT_EQ(Parse({"--memory-budget-bytes", "1125899906842624"}).exit_code,
+            std::nullopt);
+  Refusal({"--memory-budget-bytes", "1125899906842625"});
+  EXPECT_EQ(Parse({"--receive-seconds", "1"}).exit_code, std::nullopt);
+  Refusal({"--receive-seconds", "0"});
+  EXPECT_EQ(Parse({"--receive-seconds", "86400"}).exit_code, std::nullopt);
+  Refusal({"--receive-seconds", "86401"});
 }
 
 TEST_F(FlagsTest, TakeAKernelOfThisMachineOnly) {
@@ -188,9 +202,9 @@ TEST_F(FlagsTest, ExplainThemselves) {
   const std::string help = testing::internal::GetCapturedStdout();
   for (const std::string word :
        {"--listen", "--threads", "--max-request-bytes", "268435456",
-        "--memory-budget-bytes", "--drain-seconds", "--lame-duck-seconds",
-        "--no-reflection", "--kernel", "--config", "LOSSD_THREADS",
-        "in seconds", "in bytes"}) {
+        "--memory-budget-bytes", "--receive-seconds", "--drain-seconds",
+        "--lame-duck-seconds", "--no-reflection", "--kernel", "--config",
+        "LOSSD_THREADS", "in seconds", "in bytes"}) {
     EXPECT_THAT(help, HasSubstr(word));
   }
   testing::internal::CaptureStdout();

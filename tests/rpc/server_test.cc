@@ -56,13 +56,13 @@ std::string UnusedSocketPath() {
 TEST(ServerTest, TellsWhatItIs) {
   Options options = TestOptions();
   options.compute_threads = 3;
-  options.memory_budget_bytes = 77;
+  options.memory_budget_bytes = 77 << 20;
   TestServer server(options);
   const v1::GetServerInfoResponse info = server.GetServerInfo();
   EXPECT_FALSE(info.version().empty());
   EXPECT_EQ(info.kernel(), compute::ActiveKernel());
   EXPECT_EQ(info.compute_threads(), 3);
-  EXPECT_EQ(info.memory_budget_bytes(), 77);
+  EXPECT_EQ(info.memory_budget_bytes(), 77 << 20);
   EXPECT_THAT(info.losses(),
               ElementsAre("softmax_cross_entropy", "sigmoid_cross_entropy",
                           "negative_log_likelihood", "kl_divergence",

@@ -66,7 +66,7 @@ class Pool {
       const std::lock_guard<std::mutex> lock(mutex_);
       free_.push_back(memory);
       bytes_ += memory.capacity;
-      for (; bytes_ > kMaxPooledBytes; free_.erase(free_.begin())) {
+      for (; bytes_ > max_bytes_; free_.erase(free_.begin())) {
         excess.push_back(free_.front());
         bytes_ -= free_.front().capacity;
       }
@@ -84,6 +84,11 @@ class Pool {
     for (const Memory& memory : excess) Unmap(memory);
   }
 
+  void SetMaxBytes(size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    max_bytes_ = std::min(bytes, kMaxPooledBytes);
+  }
+
   size_t bytes() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return bytes_;
@@ -91,8 +96,9 @@ class Pool {
 
  private:
   std::mutex mutex_;
-  std::vector<Memory> free_;  // guarded by mutex_
-  size_t bytes_ = 0;          // of free_; guarded by mutex_
+  std::vector<Memory> free_;            // guarded by mutex_
+  size_t bytes_ = 0;                    // of free_; guarded by mutex_
+  size_t max_bytes_ = kMaxPooledBytes;  // guarded by mutex_
 };
 
 // Never destroyed: gRPC may let go of a buffer when the program ends.
@@ -124,6 +130,8 @@ void Buffer::Free() {
     ThePool().Put({data_, capacity_});
   }
 }
+
+void SetMaxPooledBytes(size_t bytes) { ThePool().SetMaxBytes(bytes); }
 
 size_t PooledBytes() { return ThePool().bytes(); }
 

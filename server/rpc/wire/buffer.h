@@ -48,6 +48,9 @@ class Buffer {
 // The gradient of 256 rows of 50257 classes, and a little more.
 inline constexpr size_t kMaxPooledBytes = size_t{52} << 20;
 
+// Makes the pool keep at most `bytes`, up to kMaxPooledBytes.
+void SetMaxPooledBytes(size_t bytes);
+
 // What the pool holds.
 size_t PooledBytes();
 

@@ -1,0 +1,207 @@
+// A memory budget, and callers who want more than there is.
+#include <gmock/gmock.h>
+#include <grpcpp/client_context.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/rpc/requests.h"
+#include "tests/rpc/test_server.h"
+
+namespace lossd::rpc {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kComputeLoss[] = "/lossd.v1.LossService/ComputeLoss";
+constexpr int64_t kMiB = int64_t{1} << 20;
+// A caller of whom nothing is known reserves 16 MiB; 60 are for such calls.
+constexpr int64_t kBudget = 64 * kMiB;
+constexpr int kStrangers = 3;
+
+Options WithBudget(int64_t bytes) {
+  Options options = TestOptions();
+  options.memory_budget_bytes = bytes;
+  return options;
+}
+
+// A request with float32 logits of so many MiB, and its gradient.
+v1::ComputeLossRequest LargeRequest(int64_t mib) {
+  constexpr int64_t kClasses = 1024;
+  const int64_t rows = mib * kMiB / (kClasses * sizeof(float));
+  v1::ComputeLossRequest request;
+  request.mutable_logits()->set_data_type(v1::DATA_TYPE_FLOAT32);
+  request.mutable_logits()->add_shape(rows);
+  request.mutable_logits()->add_shape(kClasses);
+  request.mutable_logits()->set_raw(std::string(mib * kMiB, '\0'));
+  request.mutable_labels()->set_data_type(v1::DATA_TYPE_INT32);
+  request.mutable_labels()->add_shape(rows);
+  request.mutable_labels()->set_raw(std::string(rows * sizeof(int32_t), '\0'));
+  return request;
+}
+
+void WaitFor(const std::function<bool()>& condition) {
+  while (!condition()) std::this_thread::yield();
+}
+
+// Calls that have reserved memory and send nothing, a connection each.
+std::vector<std::unique_ptr<RawCall>> Stall(TestServer& server, int calls) {
+  std::vector<std::unique_ptr<RawCall>> stalled;
+  for (int i = 0; i < calls; ++i) {
+    const int64_t reserved = server.server().reserved_bytes();
+    stalled.push_back(std::make_unique<RawCall>(
+        Connect(server.server().addresses()[0]), kComputeLoss));
+    WaitFor([&] { return server.server().reserved_bytes() > reserved; });
+  }
+  return stalled;
+}
+
+void EndAll(std::vector<std::unique_ptr<RawCall>>& calls) {
+  for (const auto& call : calls) {
+    call->HalfClose();
+    EXPECT_EQ(call->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  }
+  calls.clear();
+}
+
+TEST(MemoryBudgetTest, BoundsTheLargestRequest) {
+  TestServer server(WithBudget(kBudget));
+  const v1::GetServerInfoResponse info = server.GetServerInfo();
+  EXPECT_EQ(info.memory_budget_bytes(), kBudget);
+  EXPECT_EQ(info.max_request_bytes(), 30 * kMiB - (64 << 10));
+}
+
+TEST(MemoryBudgetTest, IsFreeAgainAfterEveryCall) {
+  TestServer server(WithBudget(kBudget));
+  EXPECT_EQ(server.ComputeLoss(LargeRequest(20)).row_count(), 5120);
+  EXPECT_EQ(server.ComputeLoss(RequestWith()).row_count(), 2);
+  WaitFor([&] { return server.server().reserved_bytes() == 0; });
+}
+
+TEST(MemoryBudgetTest, RefusesACallThatCouldNeverHaveRoom) {
+  TestServer server(WithBudget(16 * kMiB));
+  v1::ComputeLossRequest request = LargeRequest(7);
+  request.add_outputs(v1::OUTPUT_GRADIENT);
+  request.add_outputs(v1::OUTPUT_PROBABILITIES);
+  const grpc::Status status = server.StatusOf(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("16777216 for all calls"));
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "REQUEST_TOO_LARGE");
+  WaitFor([&] { return server.server().reserved_bytes() == 0; });
+}
+
+TEST(MemoryBudgetTest, TellsACallWithoutRoomToComeAgain) {
+  TestServer server(WithBudget(kBudget));
+  auto stalled = Stall(server, kStrangers);
+  const grpc::Status status = server.StatusOf(RequestWith());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "OVERLOADED");
+  EXPECT_GT(RetryInfoOf(status).retry_delay().nanos(), 0);
+  EXPECT_EQ(ErrorInfoOf(status).metadata().at("memory_budget_bytes"),
+            std::to_string(kBudget));
+  EndAll(stalled);
+  EXPECT_EQ(server.ComputeLoss(RequestWith()).row_count(), 2);
+}
+
+TEST(MemoryBudgetTest, GivesRoomToACallThatWaits) {
+  TestServer server(WithBudget(kBudget));
+  auto stalled = Stall(server, kStrangers);
+  std::thread caller(
+      [&] { EXPECT_EQ(server.ComputeLoss(RequestWith()).row_count(), 2); });
+  WaitFor([&] { return server.server().calls_waiting() == 1; });
+  EndAll(stalled);
+  caller.join();
+}
+
+TEST(MemoryBudgetTest, ForgetsACallThatIsGoneWhileItWaits) {
+  TestServer server(WithBudget(kBudget));
+  auto stalled = Stall(server, kStrangers);
+  RawCall waiting(Connect(server.server().addresses()[0]), kComputeLoss);
+  WaitFor([&] { return server.server().calls_waiting() == 1; });
+  waiting.context().TryCancel();
+  EXPECT_EQ(waiting.Finish().error_code(), grpc::StatusCode::CANCELLED);
+  WaitFor([&] { return server.server().calls_waiting() == 0; });
+  EndAll(stalled);
+  WaitFor([&] { return server.server().reserved_bytes() == 0; });
+}
+
+TEST(MemoryBudgetTest, HasRoomForSmallCallsThatSaySo) {
+  TestServer server(WithBudget(kBudget));
+  auto stalled = Stall(server, kStrangers);
+  const v1::ComputeLossRequest request = RequestWith();
+  grpc::ClientContext context;
+  context.AddMetadata("lossd-request-bytes",
+                      std::to_string(request.ByteSizeLong()));
+  v1::ComputeLossResponse response;
+  EXPECT_TRUE(server.stub().ComputeLoss(&context, request, &response).ok());
+  EndAll(stalled);
+}
+
+TEST(MemoryBudgetTest, HasRoomForCallersKnownForSmallCalls) {
+  TestServer server(WithBudget(kBudget));
+  EXPECT_EQ(server.ComputeLoss(RequestWith()).row_count(), 2);
+  auto stalled = Stall(server, kStrangers);
+  EXPECT_EQ(server.ComputeLoss(RequestWith()).row_count(), 2);
+  EndAll(stalled);
+}
+
+TEST(MemoryBudgetTest, EndsACallThatSendsNothingWhileOthersWait) {
+  Options options = WithBudget(kBudget);
+  options.receive_patience = std::chrono::milliseconds(20);
+  TestServer server(options);
+  auto stalled = Stall(server, kStrangers);
+  EXPECT_EQ(server.ComputeLoss(RequestWith()).row_count(), 2);
+  int refused = 0;
+  for (const auto& call : stalled) {
+    call->HalfClose();
+    const grpc::Status status = call->Finish();
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+      EXPECT_EQ(ErrorInfoOf(status).reason(), "SENT_TOO_SLOWLY");
+      ++refused;
+    }
+  }
+  EXPECT_GE(refused, 1);
+  stalled.clear();
+  WaitFor([&] { return server.server().reserved_bytes() == 0; });
+}
+
+TEST(MemoryBudgetTest, IsSharedByManyCallersWhoRetry) {
+  TestServer server(WithBudget(16 * kMiB));
+  const v1::ComputeLossRequest request = LargeRequest(3);
+  constexpr int kCallers = 8;
+  constexpr int kCalls = 10;
+  std::atomic<int> computed = 0;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < kCallers; ++i) {
+    callers.emplace_back([&] {
+      const auto stub =
+          v1::LossService::NewStub(Connect(server.server().addresses()[0]));
+      for (int call = 0; call < kCalls;) {
+        grpc::ClientContext context;
+        v1::ComputeLossResponse response;
+        const grpc::Status status =
+            stub->ComputeLoss(&context, request, &response);
+        if (status.ok()) {
+          ++computed;
+          ++call;
+        } else {
+          ASSERT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE)
+              << status.error_message();
+        }
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(computed, kCallers * kCalls);
+  WaitFor([&] { return server.server().reserved_bytes() == 0; });
+}
+
+}  // namespace
+}  // namespace lossd::rpc
