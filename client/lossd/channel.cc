@@ -12,6 +12,8 @@ grpc::ChannelArguments ChannelSettings(const ClientOptions& options) {
   arguments.SetMaxSendMessageSize(-1);
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // A target of several addresses: calls go to all that answer, in turn.
+  arguments.SetLoadBalancingPolicyName("round_robin");
   // An http_proxy of the environment is for web pages: not even loopback
   // targets would be spared.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);

@@ -31,7 +31,9 @@ struct RetryOptions {
 
 // Where the server is and how to deal with it.
 struct ClientOptions {
-  // HOST:PORT, unix:PATH or any other gRPC target ("dns:///name:port").
+  // HOST:PORT, unix:PATH or any other gRPC target ("dns:///name:port",
+  // "ipv4:10.0.0.1:50051,10.0.0.2:50051"). Where it stands for several
+  // addresses, calls go to all that answer, in turn.
   // Plaintext and direct: an http_proxy in the environment is not used.
   std::string target = "127.0.0.1:50051";
   RetryOptions retry = {};

@@ -193,11 +193,12 @@ TEST_F(ClientStreamFailureTest, EndsWhenTheServerDoes) {
 }
 
 TEST_F(ClientStreamFailureTest, IsSentAgainAsAWholeWhenUnavailable) {
-  std::atomic<int> left{2};
-  const auto answer = Answering([](auto&) {});
+  // A handler may end after this test.
+  const auto left = std::make_shared<std::atomic<int>>(2);
   server_.OnStreamLoss(
-      [&](grpc::ServerContext& context, FakeServer::Stream& stream) {
-        if (left-- <= 0) return answer(context, stream);
+      [left, answer = Answering([](auto&) {})](grpc::ServerContext& context,
+                                               FakeServer::Stream& stream) {
+        if ((*left)-- <= 0) return answer(context, stream);
         v1::StreamLossRequest request;
         stream.Read(&request);
         stream.Read(&request);
