@@ -42,8 +42,8 @@ struct Client::Impl {
   absl::Status Call(
       const RetryOptions& retry, const CallOptions& call,
       absl::FunctionRef<grpc::Status(grpc::ClientContext&)> attempt) const {
-    return CallWithRetries(retry, connection.options().target, call.deadline,
-                           attempt);
+    return CallWithRetries(retry, connection.options().target,
+                           *connection.channel(), call.deadline, attempt);
   }
 
   Connection connection;

@@ -22,8 +22,7 @@ grpc::Status CallOnce(grpc::GenericStub& stub, const std::string& method,
                       const grpc::ByteBuffer& request,
                       grpc::ByteBuffer* answer) {
   // A server with a memory budget need not guess.
-  context.AddMetadata("lossd-request-bytes",
-                      std::to_string(request.Length()));
+  context.AddMetadata("lossd-request-bytes", std::to_string(request.Length()));
   grpc::CompletionQueue queue;
   const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
   grpc::Status status;
@@ -54,7 +53,7 @@ absl::StatusOr<grpc::ByteBuffer> Connection::Call(
   const std::string path = PathOf(method);
   grpc::ByteBuffer answer;
   const absl::Status status =
-      CallWithRetries(options_.retry, options_.target, deadline,
+      CallWithRetries(options_.retry, options_.target, *channel_, deadline,
                       [&](grpc::ClientContext& context) {
                         return CallOnce(stub_, path, context, request, &answer);
                       });
@@ -65,7 +64,7 @@ absl::StatusOr<grpc::ByteBuffer> Connection::Call(
 absl::Status Connection::Stream(const StreamPlan& plan, absl::Time deadline,
                                 v1::ComputeLossResponse* summary) {
   const std::string path = PathOf("StreamLoss");
-  return CallWithRetries(options_.retry, options_.target, deadline,
+  return CallWithRetries(options_.retry, options_.target, *channel_, deadline,
                          [&](grpc::ClientContext& context) {
                            return StreamOnce(stub_, path, context, plan,
                                              *memory_, summary);

@@ -42,6 +42,16 @@ absl::Status Explained(const absl::Status& status, const std::string& target,
                            ")"));
 }
 
+// Waits and lets `channel` connect meanwhile: that takes somebody who polls,
+// and while no call is under way gRPC itself does so every 5 s only.
+void WaitUntil(absl::Time end, grpc::ChannelInterface& channel) {
+  while (absl::Now() < end) {
+    const grpc_connectivity_state state =
+        channel.GetState(/*try_to_connect=*/true);
+    channel.WaitForStateChange(state, absl::ToChronoTime(end));
+  }
+}
+
 }  // namespace
 
 absl::Status CheckRetryOptions(const RetryOptions& options) {
@@ -88,7 +98,8 @@ std::optional<absl::Duration> RetryDelay(
 }
 
 absl::Status CallWithRetries(
-    const RetryOptions& options, const std::string& target, absl::Time deadline,
+    const RetryOptions& options, const std::string& target,
+    grpc::ChannelInterface& channel, absl::Time deadline,
     absl::FunctionRef<grpc::Status(grpc::ClientContext&)> attempt) {
   for (int number = 1;; ++number) {
     grpc::ClientContext context;
@@ -103,7 +114,7 @@ absl::Status CallWithRetries(
     if (!delay.has_value() || absl::Now() + *delay >= deadline) {
       return Explained(status, target, number);
     }
-    absl::SleepFor(*delay);
+    WaitUntil(absl::Now() + *delay, channel);
   }
 }
 

@@ -2,6 +2,7 @@
 #define LOSSD_CLIENT_LOSSD_RETRY_H_
 
 #include <grpcpp/client_context.h>
+#include <grpcpp/impl/channel_interface.h>
 #include <grpcpp/support/status.h>
 
 #include <optional>
@@ -30,10 +31,12 @@ std::optional<absl::Duration> RetryDelay(
 // Runs `attempt`, a blocking call with the context given, until it succeeds,
 // fails with what is not to be retried, or RetryDelay gives up or would pass
 // `deadline`. Returns the last attempt's status. Unavailable and
-// DeadlineExceeded say `target` and the number of attempts, too. Why here and
-// not in gRPC: its own retries leave out requests over 256 KiB.
+// DeadlineExceeded say `target` and the number of attempts, too. Between two
+// attempts `channel` connects again. Why here and not in gRPC: its own retries
+// leave out requests over 256 KiB.
 absl::Status CallWithRetries(
-    const RetryOptions& options, const std::string& target, absl::Time deadline,
+    const RetryOptions& options, const std::string& target,
+    grpc::ChannelInterface& channel, absl::Time deadline,
     absl::FunctionRef<grpc::Status(grpc::ClientContext&)> attempt);
 
 }  // namespace lossd
