@@ -93,7 +93,7 @@ void AddFlags(CLI::App& app, Values& values) {
       ->check(CLI::Validator(CheckAddress, "ADDRESS"))
       ->allow_extra_args(false)
       ->delimiter(',')
-      ->capture_default_str();
+      ->default_str(options.listen.front());
   Named(app.add_option("--threads", options.compute_threads,
                        "Threads that compute; 0: as many as the CPU quota and "
                        "the affinity mask give"))
@@ -135,7 +135,8 @@ void AddFlags(CLI::App& app, Values& values) {
       ->capture_default_str();
   Named(app.add_flag("--reflection,!--no-reflection", options.reflection,
                      "Let clients ask for the service's description; default "
-                     "on"));
+                     "on"))
+      ->default_str("true");
 }
 
 void ConfigureApp(CLI::App& app) {
@@ -149,6 +150,11 @@ void ConfigureApp(CLI::App& app) {
       ->type_name("FILE");
   app.config_formatter(std::make_shared<ConfigBelowEnvironment>(app));
   app.allow_config_extras(CLI::config_extras_mode::error);
+  app.add_flag_callback(
+         "--print-config", [] {},
+         "Print the settings that a start with these flags would have, as "
+         "a file for --config, and end")
+      ->configurable(false);
   app.footer(
       "Each flag is also read from the environment, as in "
       "LOSSD_MAX_REQUEST_BYTES.\nFlags go before the environment, the "
@@ -177,6 +183,10 @@ Flags ParseFlags(int argc, const char* const* argv) {
   } catch (const CLI::Error& error) {
     fmt::print(stderr, "lossd: {}\n", OneLine(error.what()));
     return {.options = {}, .exit_code = kBadUsage};
+  }
+  if (app.count("--print-config") > 0) {
+    fmt::print("{}", app.config_to_str(/*default_also=*/true));
+    return {.options = {}, .exit_code = 0};
   }
   values.options.receive_patience =
       std::chrono::seconds(values.receive_seconds);

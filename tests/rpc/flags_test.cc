@@ -188,6 +188,33 @@ TEST_F(FlagsTest, HoldAtTheirLimitsAndNotPastThem) {
   Refusal({"--receive-seconds", "86401"});
 }
 
+// What is printed for no flags, and for all of them from every source.
+TEST_F(FlagsTest, PrintAConfigFileThatGivesThemselves) {
+  const auto print = [](std::vector<std::string> arguments) {
+    arguments.push_back("--print-config");
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(Parse(arguments).exit_code, 0);
+    return testing::internal::GetCapturedStdout();
+  };
+  const std::string defaults = print({});
+  EXPECT_THAT(defaults, HasSubstr("listen=\"127.0.0.1:50051\"\n"));
+  EXPECT_THAT(defaults, HasSubstr("reflection=true\n"));
+  SetEnvironment("LOSSD_THREADS", "3");
+  const std::string config = print({"--listen", "127.0.0.1:0", "--listen",
+                                    "unix:/x", "--no-reflection", "--config",
+                                    WriteConfig("max-request-bytes = 1000\n")});
+  EXPECT_THAT(config, HasSubstr("threads=3\n"));
+  unsetenv("LOSSD_THREADS");
+  const std::string file = WriteConfig(config);
+  EXPECT_EQ(print({"--config", file}), config);
+  const Flags flags = Parse({"--config", file});
+  EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:0", "unix:/x"));
+  EXPECT_EQ(flags.options.compute_threads, 3);
+  EXPECT_EQ(flags.options.max_request_bytes, 1000);
+  EXPECT_FALSE(flags.options.reflection);
+  EXPECT_THAT(print({"--config", WriteConfig(defaults)}), defaults);
+}
+
 TEST_F(FlagsTest, TakeAKernelOfThisMachineOnly) {
   const std::string kernel = compute::AvailableKernels().back();
   EXPECT_EQ(Parse({"--kernel", kernel}).options.kernel, kernel);
