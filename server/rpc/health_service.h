@@ -26,6 +26,10 @@ class HealthWatcher {
   ~HealthWatcher() = default;
 };
 
+// The name under which a server is always serving: for a probe whose failure
+// means that the process is to be killed, which a drain is no reason for.
+inline constexpr char kLivenessName[] = "liveness";
+
 // The health of this server, under "" and under kServiceName. gRPC has such a
 // service of its own, but of its callback kind: the threads that it starts poll
 // for everybody, and half of all wake-ups of a small call were theirs

@@ -27,10 +27,10 @@ grpc::Status CheckHealth(const std::shared_ptr<grpc::Channel>& channel,
   return Health::NewStub(channel)->Check(&context, request, &response);
 }
 
-TEST(HealthTest, ServesUnderBothNamesAndNoOther) {
+TEST(HealthTest, ServesUnderItsNamesAndNoOther) {
   LossdProcess lossd({"--listen", "127.0.0.1:0"});
   const auto channel = Connect(lossd.WaitForAddress());
-  for (const char* service : {"", "lossd.v1.LossService"}) {
+  for (const char* service : {"", "lossd.v1.LossService", "liveness"}) {
     HealthCheckResponse response;
     EXPECT_TRUE(CheckHealth(channel, service, response).ok());
     EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
