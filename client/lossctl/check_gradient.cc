@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -243,6 +244,7 @@ void AddCheckGradient(CLI::App& app, const CommonFlags& common,
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
   check->add_option("--seed", flags->seed, "Seed of the random batch")
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max()))
       ->capture_default_str();
   check->add_flag("--float-targets", flags->float_targets,
                   "Random targets, not class indices, for a loss that takes "

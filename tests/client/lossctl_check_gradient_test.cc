@@ -150,6 +150,13 @@ TEST(LossctlCheckGradientTest, RefusesFloatTargetsForALossOverClassIndices) {
             "lossctl: --float-targets: softmax_focal takes class indices\n");
 }
 
+TEST(LossctlCheckGradientTest, RefusesASeedBelowZero) {
+  const ProcessResult result = Check({"--seed", "-1"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--seed"));
+  EXPECT_THAT(result.err, HasSubstr("-1"));
+}
+
 TEST(LossctlCheckGradientTest, RefusesAnOptionOfAnotherLoss) {
   const ProcessResult result = Check({"--temperature", "2"});
   EXPECT_EQ(result.exit_code, 2);
