@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +16,8 @@ namespace lossd {
 namespace {
 
 constexpr int kBadUsage = 2;
+constexpr char kTextFormat[] = "text";
+constexpr char kJsonFormat[] = "json";
 constexpr int64_t kMaxSeconds = 24 * 60 * 60;
 
 std::string EnvironmentName(std::string name) {
@@ -62,7 +63,7 @@ class ConfigBelowEnvironment : public CLI::ConfigTOML {
 struct Values {
   rpc::Options options;
   std::string http_listen;
-  rpc::LogFormat log_format = rpc::LogFormat::kText;
+  std::string log_format = kTextFormat;
   int64_t receive_seconds =
       std::chrono::floor<std::chrono::seconds>(options.receive_patience)
           .count();
@@ -154,9 +155,9 @@ void AddMonitoringFlags(CLI::App& app, Values& values) {
                        "Port 0 picks a free one; default off"))
       ->check(CLI::Validator(CheckHttpAddress, "ADDRESS"));
   Named(app.add_option("--log-format", values.log_format,
-                       "How each event is written to stderr; default text"))
-      ->transform(CLI::CheckedTransformer(std::map<std::string, rpc::LogFormat>{
-          {"text", rpc::LogFormat::kText}, {"json", rpc::LogFormat::kJson}}));
+                       "How each event is written to stderr"))
+      ->capture_default_str()
+      ->check(CLI::IsMember({kTextFormat, kJsonFormat}));
 }
 
 void ConfigureApp(CLI::App& app) {
@@ -212,7 +213,9 @@ Flags ParseFlags(int argc, const char* const* argv) {
   values.options.lame_duck = std::chrono::seconds(values.lame_duck_seconds);
   return {.options = values.options,
           .http_listen = values.http_listen,
-          .log_format = values.log_format,
+          .log_format = values.log_format == kJsonFormat
+                            ? rpc::LogFormat::kJson
+                            : rpc::LogFormat::kText,
           .exit_code = std::nullopt};
 }
 
