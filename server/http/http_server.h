@@ -22,8 +22,8 @@ struct Pages {
 
 // Bounds on clients: whatever they do, they keep nothing but each other.
 struct Limits {
-  // Connections that are answered at the same time, and those that are open;
-  // more wait in the kernel.
+  // Connections that are answered at the same time, and those that are taken
+  // on; one more is accepted and held, the rest wait in the kernel.
   int threads = 4;
   int connections = 16;
   // How long a connection may take in all: one request, one answer.

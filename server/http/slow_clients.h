@@ -42,8 +42,8 @@ class BoundedStream : public httplib::Stream {
   std::string_view unread_;  // of buffer_
 };
 
-// Threads that answer, and no more connections than so many at a time: the next
-// one is not accepted before there is room.
+// Threads that answer, and no more connections than so many at a time: enqueue
+// waits for room, and nothing is accepted meanwhile.
 class BoundedThreads : public httplib::TaskQueue {
  public:
   BoundedThreads(int threads, int connections)
