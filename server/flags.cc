@@ -9,12 +9,15 @@
 #include <string>
 #include <vector>
 
+#include "server/http/address.h"
 #include "server/rpc/listen.h"
 
 namespace lossd {
 namespace {
 
 constexpr int kBadUsage = 2;
+constexpr char kTextFormat[] = "text";
+constexpr char kJsonFormat[] = "json";
 constexpr int64_t kMaxSeconds = 24 * 60 * 60;
 
 std::string EnvironmentName(std::string name) {
@@ -59,6 +62,8 @@ class ConfigBelowEnvironment : public CLI::ConfigTOML {
 
 struct Values {
   rpc::Options options;
+  std::string http_listen;
+  std::string log_format = kTextFormat;
   int64_t receive_seconds =
       std::chrono::floor<std::chrono::seconds>(options.receive_patience)
           .count();
@@ -69,6 +74,10 @@ struct Values {
 std::string CheckAddress(const std::string& address) {
   const absl::Status status = rpc::CheckListenAddress(address);
   return std::string(status.message());
+}
+
+std::string CheckHttpAddress(const std::string& address) {
+  return std::string(http::ParseAddress(address).status().message());
 }
 
 std::string CheckBudget(const std::string& text) {
@@ -139,6 +148,19 @@ void AddFlags(CLI::App& app, Values& values) {
       ->default_str("true");
 }
 
+// What tells operators how the server does.
+void AddMonitoringFlags(CLI::App& app, Values& values) {
+  Named(app.add_option("--http-listen", values.http_listen,
+                       "Where to serve HTTP (/metrics, /healthz, /readyz), in "
+                       "plain text and so on the loopback only: HOST:PORT. "
+                       "Port 0 picks a free one; default off"))
+      ->check(CLI::Validator(CheckHttpAddress, "ADDRESS"));
+  Named(app.add_option("--log-format", values.log_format,
+                       "How each event is written to stderr"))
+      ->capture_default_str()
+      ->check(CLI::IsMember({kTextFormat, kJsonFormat}));
+}
+
 void ConfigureApp(CLI::App& app) {
   app.set_version_flag("--version", "lossd " LOSSD_VERSION);
   // CLI11 reads the file before the environment: its name is looked up here.
@@ -168,6 +190,12 @@ std::string OneLine(std::string message) {
   return message;
 }
 
+Flags WithExitCode(int exit_code) {
+  Flags flags;
+  flags.exit_code = exit_code;
+  return flags;
+}
+
 }  // namespace
 
 Flags ParseFlags(int argc, const char* const* argv) {
@@ -176,13 +204,14 @@ Flags ParseFlags(int argc, const char* const* argv) {
   Values values;
   ConfigureApp(app);
   AddFlags(app, values);
+  AddMonitoringFlags(app, values);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
-    return {.options = {}, .exit_code = app.exit(success)};
+    return WithExitCode(app.exit(success));
   } catch (const CLI::Error& error) {
     fmt::print(stderr, "lossd: {}\n", OneLine(error.what()));
-    return {.options = {}, .exit_code = kBadUsage};
+    return WithExitCode(kBadUsage);
   }
   if (app.count("--print-config") > 0) {
     fmt::print("{}", app.config_to_str(/*default_also=*/true));
@@ -192,7 +221,12 @@ Flags ParseFlags(int argc, const char* const* argv) {
       std::chrono::seconds(values.receive_seconds);
   values.options.drain = std::chrono::seconds(values.drain_seconds);
   values.options.lame_duck = std::chrono::seconds(values.lame_duck_seconds);
-  return {.options = values.options, .exit_code = std::nullopt};
+  return {.options = values.options,
+          .http_listen = values.http_listen,
+          .log_format = values.log_format == kJsonFormat
+                            ? rpc::LogFormat::kJson
+                            : rpc::LogFormat::kText,
+          .exit_code = std::nullopt};
 }
 
 }  // namespace lossd

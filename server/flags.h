@@ -3,7 +3,9 @@
 #define LOSSD_SERVER_FLAGS_H_
 
 #include <optional>
+#include <string>
 
+#include "server/rpc/event_log.h"
 #include "server/rpc/options.h"
 
 namespace lossd {
@@ -11,6 +13,8 @@ namespace lossd {
 // What the command line came to: options to run with, or a code to exit with.
 struct Flags {
   rpc::Options options;
+  std::string http_listen;  // HOST:PORT; empty: no HTTP
+  rpc::LogFormat log_format = rpc::LogFormat::kText;
   std::optional<int> exit_code;
 };
 

@@ -1,13 +1,15 @@
 // lossd: flags -> Options -> Server::Start -> wait for a signal -> drain.
 #include <signal.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "server/flags.h"
+#include "server/http/http_server.h"
+#include "server/rpc/event_log.h"
 #include "server/rpc/server.h"
 
 namespace {
@@ -23,10 +25,9 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-void LogToStderr() {
-  auto log = spdlog::stderr_logger_mt("lossd");
-  log->set_pattern("time=%Y-%m-%dT%H:%M:%S.%e%z level=%l %v");
-  spdlog::set_default_logger(log);
+int CannotStart(const absl::Status& status) {
+  std::fprintf(stderr, "lossd: %s\n", std::string(status.message()).c_str());
+  return 1;
 }
 
 }  // namespace
@@ -35,15 +36,23 @@ int main(int argc, char** argv) {
   const sigset_t stop_signals = BlockStopSignals();
   const lossd::Flags flags = lossd::ParseFlags(argc, argv);
   if (flags.exit_code) return *flags.exit_code;
-  LogToStderr();
-  auto server = lossd::rpc::Server::Start(flags.options);
-  if (!server.ok()) {
-    std::fprintf(stderr, "lossd: %s\n",
-                 std::string(server.status().message()).c_str());
-    return 1;
+  lossd::rpc::LogToStderr(flags.log_format);
+  // HTTP's port is taken before anything is served.
+  std::unique_ptr<lossd::http::HttpServer> http;
+  if (!flags.http_listen.empty()) {
+    auto listening = lossd::http::HttpServer::Listen(flags.http_listen);
+    if (!listening.ok()) return CannotStart(listening.status());
+    http = *std::move(listening);
   }
+  auto server = lossd::rpc::Server::Start(flags.options);
+  if (!server.ok()) return CannotStart(server.status());
   for (const std::string& address : (*server)->addresses()) {
     std::printf("listening on %s\n", address.c_str());
+  }
+  if (http != nullptr) {
+    http->Serve({.metrics = [&] { return (*server)->MetricsText(); },
+                 .is_ready = [&] { return (*server)->is_serving(); }});
+    std::printf("http listening on %s\n", http->address().c_str());
   }
   std::fflush(stdout);
   int signal = 0;

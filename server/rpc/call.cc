@@ -1,6 +1,7 @@
 #include "server/rpc/call.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
@@ -21,6 +22,10 @@ constexpr char kRequestBytesKey[] = "lossd-request-bytes";
 // The part of the budget that is reserved for a caller of whom nothing is
 // known: a quarter.
 constexpr int64_t kStrangersShare = 4;
+
+// What a caller may call its call, and where it stands in a trace.
+constexpr char kRequestIdKey[] = "x-request-id";
+constexpr char kTraceparentKey[] = "traceparent";
 
 // The deadline comes on the wall clock; taken over at once, a later jump of
 // that clock does not move it.
@@ -73,7 +78,7 @@ void Call::OnAccepted(bool ok) {
   Await(Another());
   holds_ = 2;  // one for the finished tag, one for the done tag
   deadline_ = SteadyDeadline(context_);
-  if (passes_gate()) {
+  if (loss_method()) {
     inside_ = environment_.gate.Enter();
     if (!inside_) return Finish(Draining());
   }
@@ -92,6 +97,7 @@ void Call::AwaitRoom(int64_t bytes) {
   }
   // Room found, the caller gone and the time over all come back as this alarm,
   // on a poller.
+  phases_.Start(Phase::kQueue);
   Hold();
   HandOver();
   room_alarm_.emplace();
@@ -104,6 +110,7 @@ void Call::AwaitRoom(int64_t bytes) {
 
 void Call::OnWaited() {
   is_waiting_.store(false);
+  phases_.Stop(Phase::kQueue);
   const bool has_room = !environment_.admission.GiveUp(waiter_);
   if (has_room) reserved_bytes_ = waiter_.bytes;
   absl::Status status = CheckStop();
@@ -161,8 +168,45 @@ void Call::OnDone() {
   Release();
 }
 
+void Call::OnFinished() {
+  if (loss_method()) {
+    phases_.Stop(Phase::kSend);
+    environment_.metrics.Observe(phases_);
+  }
+  Release();
+}
+
+void Call::CountEnd(absl::StatusCode code, const std::string& reason) {
+  const std::optional<int> method = loss_method();
+  if (!method) return;
+  environment_.metrics.CountCall(*method, code);
+  if (code == absl::StatusCode::kUnavailable ||
+      code == absl::StatusCode::kResourceExhausted) {
+    environment_.metrics.CountRefusal(reason);
+  }
+  if (FailureLog::Wants(code)) LogFailure(*method, code, reason);
+}
+
+void Call::LogFailure(int method, absl::StatusCode code,
+                      const std::string& reason) {
+  const auto& metadata = context_.client_metadata();
+  const auto value_of = [&](const char* key) {
+    const auto found = metadata.find(key);
+    return found == metadata.end()
+               ? std::string_view()
+               : std::string_view(found->second.data(), found->second.size());
+  };
+  std::string request_id(value_of(kRequestIdKey));
+  if (!IsRequestId(request_id)) request_id = NewRequestId();
+  context_.AddTrailingMetadata(kRequestIdKey, request_id);
+  environment_.failures.Log({LossService::MethodName(method), code, reason,
+                             request_id, value_of(kTraceparentKey)});
+}
+
 void Call::Finish(const absl::Status& status) {
+  phases_.StopAll();
   const WireStatus wire = ToWireStatus(status);
+  CountEnd(status.code(), wire.reason);
   for (const auto& [key, value] : wire.trailing_metadata) {
     context_.AddTrailingMetadata(key, value);
   }
@@ -171,6 +215,9 @@ void Call::Finish(const absl::Status& status) {
 }
 
 void Call::FinishWith(const grpc::ByteBuffer& response) {
+  phases_.Switch(Phase::kCompute, Phase::kSend);
+  if (loss_method()) environment_.metrics.CountSent(response.Length());
+  CountEnd(absl::StatusCode::kOk, "");
   HandOver();
   stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
                          &finished_tag_);

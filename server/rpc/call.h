@@ -11,13 +11,18 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "server/compute/thread_pool.h"
 #include "server/rpc/admission.h"
 #include "server/rpc/call_gate.h"
+#include "server/rpc/failure_log.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/loss_service.h"
+#include "server/rpc/metrics.h"
+#include "server/rpc/phase_times.h"
+#include "server/rpc/status.h"
 
 namespace lossd::rpc {
 
@@ -29,6 +34,8 @@ struct CallEnvironment {
   CallGate& gate;
   Admission& admission;
   CallerNeeds& needs;
+  Metrics& metrics;
+  FailureLog& failures;
   // Call objects, those among them that only wait for a caller; 0 notifies.
   std::atomic<int64_t>& live_calls;
   int64_t max_request_bytes;
@@ -70,8 +77,9 @@ class Call {
   virtual void Listen(grpc::ServerContext* context, void* tag) = 0;
   // One more of its kind, for the next caller.
   virtual Call* Another() const = 0;
-  // Whether a closed gate keeps it out.
-  virtual bool passes_gate() const { return true; }
+  // Its method of LossService, by number. None for calls of other services: a
+  // closed gate does not keep them out, and they are not measured.
+  virtual std::optional<int> loss_method() const { return std::nullopt; }
 
   // A call came and was let in. A poller's thread.
   virtual void Begin() = 0;
@@ -99,6 +107,9 @@ class Call {
   void Finish(const absl::Status& status);
   void FinishWith(const grpc::ByteBuffer& response);
 
+  // To be switched from phase to phase until the call is ended.
+  PhaseTimes& phases() { return phases_; }
+
   // Ok while the caller still wants the answer.
   absl::Status CheckStop() const;
 
@@ -118,6 +129,11 @@ class Call {
   void OnAccepted(bool ok);
   void OnWaited();
   void OnDone();
+  void OnFinished();
+  // Before the caller hears of the call's end: who looks then finds it counted.
+  void CountEnd(absl::StatusCode code, const std::string& reason);
+  // Logs a failure of the server's; the caller is told its request id.
+  void LogFailure(int method, absl::StatusCode code, const std::string& reason);
 
   const CallEnvironment& environment_;
   grpc::ServerCompletionQueue* const queue_;
@@ -126,6 +142,7 @@ class Call {
   Clock::time_point deadline_ = Clock::time_point::max();
   bool inside_ = false;  // passed the gate
   std::atomic<bool> cancelled_{false};
+  PhaseTimes phases_;
   int64_t reserved_bytes_ = 0;
   Admission::Waiter waiter_;
   // Comes back when the wait for room has ended, one way or the other.
@@ -138,7 +155,7 @@ class Call {
 
   Tag accepted_tag_{this, [](Call& call, bool ok) { call.OnAccepted(ok); }};
   Tag waited_tag_{this, [](Call& call, bool) { call.OnWaited(); }};
-  Tag finished_tag_{this, [](Call& call, bool) { call.Release(); }};
+  Tag finished_tag_{this, [](Call& call, bool) { call.OnFinished(); }};
   Tag done_tag_{this, [](Call& call, bool) { call.OnDone(); }};
 };
 

@@ -2,9 +2,10 @@
 
 #include <grpc/support/log.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <mutex>
+
+#include "server/rpc/event_log.h"
 
 namespace lossd::rpc {
 namespace {
@@ -19,9 +20,10 @@ void Log(gpr_log_func_args* args) {
   const bool unexpected =
       capture == nullptr && args->severity == GPR_LOG_SEVERITY_ERROR;
   if (wanted || unexpected) {
-    std::fprintf(stderr, "gRPC %s %s:%d] %s\n",
-                 gpr_log_severity_string(args->severity), args->file,
-                 args->line, args->message);
+    LogWarning("grpc", {{"severity", gpr_log_severity_string(args->severity)},
+                        {"file", args->file},
+                        {"line", args->line},
+                        {"message", args->message}});
   }
 }
 

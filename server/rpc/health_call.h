@@ -24,7 +24,6 @@ class HealthCall : public Call {
       : Call(environment, queue), method_(method) {}
 
   void Listen(grpc::ServerContext* context, void* tag) override;
-  bool passes_gate() const override { return false; }
   void Begin() override;
 
   // The message came and named `service`.

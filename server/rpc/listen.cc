@@ -48,15 +48,6 @@ std::string ReasonOf(const std::string& grpc_log) {
   return "no such address";
 }
 
-absl::Status ListenError(const std::string& address, std::string_view reason) {
-  return compute::MakeError(
-      absl::StatusCode::kFailedPrecondition,
-      fmt::format("cannot listen on {}: {}", address, reason),
-      {"CANNOT_LISTEN",
-       "",
-       {{"address", address}, {"reason", std::string(reason)}}});
-}
-
 }  // namespace
 
 absl::Status CheckListenAddress(std::string_view address) {
@@ -96,6 +87,15 @@ absl::Status CheckNobodyListens(const std::string& address) {
   close(fd);
   if (answered) return ListenError(address, "address already in use");
   return absl::OkStatus();
+}
+
+absl::Status ListenError(const std::string& address, std::string_view reason) {
+  return compute::MakeError(
+      absl::StatusCode::kFailedPrecondition,
+      fmt::format("cannot listen on {}: {}", address, reason),
+      {"CANNOT_LISTEN",
+       "",
+       {{"address", address}, {"reason", std::string(reason)}}});
 }
 
 std::string BoundAddress(const std::string& address, int port) {

@@ -21,7 +21,10 @@ absl::Status CheckNobodyListens(const std::string& address);
 // `address` with `port`, the one that was bound, in place of its own.
 std::string BoundAddress(const std::string& address, int port);
 
-// The error of a failed listen: "cannot listen on ADDRESS: REASON", the reason
+// The error of a failed listen: "cannot listen on ADDRESS: REASON".
+absl::Status ListenError(const std::string& address, std::string_view reason);
+
+// The same, as gRPC has it: "cannot listen on ADDRESS: REASON", the reason
 // taken from what gRPC logged.
 absl::Status CannotListen(const std::string& address,
                           const std::string& grpc_log);

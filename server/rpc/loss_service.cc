@@ -119,6 +119,7 @@ absl::StatusOr<wire::LossResponse> LossService::ComputeLoss(
       compute::ComputeLoss(query->loss.spec, query->options,
                            query->batch.batch(), *outputs, pool_, stop_check);
   if (!summary.ok()) return summary.status();
+  computed_.Add(query->batch.rows, query->batch.classes);
   RestoreClassAxis(*query, response);
   LossSummaryToProto(*query, *summary, response);
   return response;
@@ -138,6 +139,7 @@ absl::StatusOr<wire::OutgoingTensor> LossService::ComputeHessianVectorProduct(
       base.loss.spec, base.options, base.batch.batch(), query->vector,
       product->raw.bytes(), pool_, stop_check);
   if (!status.ok()) return HessianErrorToProto(status);
+  computed_.Add(base.batch.rows, base.batch.classes);
   RestoreClassAxis(base.batch.class_axis, *product);
   return product;
 }
@@ -160,6 +162,11 @@ v1::GetServerInfoResponse LossService::GetServerInfo() const {
 
 int LossService::method_count() {
   return static_cast<int>(std::size(kMethods));
+}
+
+std::string_view LossService::MethodName(int method) {
+  const std::string_view path = kMethods[method].path;
+  return path.substr(path.rfind('/') + 1);
 }
 
 bool LossService::IsStream(int method) {
@@ -186,7 +193,7 @@ absl::StatusOr<grpc::ByteBuffer> LossService::Run(int method,
 }
 
 std::unique_ptr<StreamedBatch> LossService::NewStreamedBatch() const {
-  return std::make_unique<StreamedBatch>(pool_, max_request_bytes_);
+  return std::make_unique<StreamedBatch>(pool_, max_request_bytes_, computed_);
 }
 
 }  // namespace lossd::rpc

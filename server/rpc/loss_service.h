@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -17,6 +18,7 @@
 #include "lossd/v1/loss_service.pb.h"
 #include "server/compute/loss.h"
 #include "server/compute/thread_pool.h"
+#include "server/rpc/computed_work.h"
 #include "server/rpc/options.h"
 #include "server/rpc/streamed_batch.h"
 #include "server/rpc/wire/requests.h"
@@ -55,8 +57,13 @@ class LossService : public grpc::Service {
       ReserveMemory reserve = UnlimitedMemory) const;
   v1::GetServerInfoResponse GetServerInfo() const;
 
+  // What all methods have computed so far.
+  const ComputedWork& computed() const { return computed_; }
+
   // The number of methods; they are numbered from 0.
   static int method_count();
+  // As in the contract: "ComputeLoss".
+  static std::string_view MethodName(int method);
   // Whether `method` is StreamLoss; Run runs all others.
   static bool IsStream(int method);
 
@@ -81,6 +88,7 @@ class LossService : public grpc::Service {
   const int64_t max_request_bytes_;
   const int64_t memory_budget_bytes_;
   compute::ThreadPool& pool_;
+  mutable ComputedWork computed_;
 };
 
 }  // namespace lossd::rpc

@@ -3,7 +3,6 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/security/server_credentials.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "server/compute/kernel.h"
 #include "server/rpc/cpu_limit.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/event_log.h"
 #include "server/rpc/grpc_log.h"
 #include "server/rpc/health_call.h"
 #include "server/rpc/listen.h"
@@ -62,6 +62,14 @@ int64_t MaxRequestBytes(const Options& options) {
                   admission.largest_call_bytes() / 2 - kCallBytes);
 }
 
+std::vector<std::string> MethodNames() {
+  std::vector<std::string> names;
+  for (int method = 0; method < LossService::method_count(); ++method) {
+    names.emplace_back(LossService::MethodName(method));
+  }
+  return names;
+}
+
 }  // namespace
 
 Server::Server(Options options)
@@ -69,12 +77,16 @@ Server::Server(Options options)
       admission_(options_.memory_budget_bytes),
       pool_(options_.compute_threads, compute::ThreadPool::AfterHelp::kSleep),
       service_(options_, pool_),
+      metrics_(MethodNames(), LOSSD_VERSION,
+               std::string(compute::ActiveKernel())),
       environment_{service_,
                    health_,
                    pool_,
                    gate_,
                    admission_,
                    needs_,
+                   metrics_,
+                   failures_,
                    live_calls_,
                    options_.max_request_bytes,
                    options_.receive_patience} {}
@@ -109,8 +121,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
   server->health_.SetServing(true);
   for (const auto& queue : server->queues_) server->ServeOn(queue.get());
   for (const std::string& address : server->addresses_) {
-    spdlog::info("event=listen address={} threads={} kernel={}", address,
-                 server->pool_.threads(), compute::ActiveKernel());
+    LogEvent("listen", {{"address", address},
+                        {"threads", server->pool_.threads()},
+                        {"kernel", compute::ActiveKernel()}});
   }
   return server;
 }
@@ -184,8 +197,24 @@ void Server::ServeOn(grpc::ServerCompletionQueue* queue) {
   });
 }
 
+bool Server::is_serving() const {
+  return health_.StatusOf("") == grpc::health::v1::HealthCheckResponse::SERVING;
+}
+
+std::string Server::MetricsText() const {
+  ServerState state;
+  state.is_serving = is_serving();
+  state.calls_in_flight = gate_.inside();
+  state.calls_waiting = admission_.waiting();
+  state.reserved_bytes = admission_.reserved_bytes();
+  state.budget_bytes = admission_.budget_bytes();
+  state.computed_rows = service_.computed().rows();
+  state.computed_logits = service_.computed().logits();
+  return metrics_.Text(state);
+}
+
 bool Server::Drain(const std::function<bool()>& give_up) {
-  spdlog::info("event=drain in_flight={}", gate_.inside());
+  LogEvent("drain", {{"in_flight", gate_.inside()}});
   health_.SetServing(false);
   const Clock::time_point lame_duck_end = Clock::now() + options_.lame_duck;
   bool forced = false;
@@ -195,7 +224,7 @@ bool Server::Drain(const std::function<bool()>& give_up) {
   gate_.Close();
   const auto patience = forced ? std::chrono::seconds(0) : options_.drain;
   const bool empty = gate_.WaitUntilEmpty(Clock::now() + patience, give_up);
-  spdlog::info("event=drained left={}", empty ? 0 : gate_.inside());
+  LogEvent("drained", {{"left", empty ? 0 : gate_.inside()}});
   return empty;
 }
 

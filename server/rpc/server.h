@@ -19,8 +19,10 @@
 #include "server/compute/thread_pool.h"
 #include "server/rpc/call.h"
 #include "server/rpc/call_gate.h"
+#include "server/rpc/failure_log.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/loss_service.h"
+#include "server/rpc/metrics.h"
 #include "server/rpc/options.h"
 
 namespace lossd::rpc {
@@ -55,6 +57,12 @@ class Server {
   // The calls that were let in and have not ended.
   int64_t calls_in_flight() const { return gate_.inside(); }
 
+  // Whether health says SERVING.
+  bool is_serving() const;
+
+  // The server's metrics in Prometheus's text format.
+  std::string MetricsText() const;
+
   // Ends the service for good, in order: health says NOT_SERVING; calls are
   // served on for `lame_duck`; new calls are refused with UNAVAILABLE and those
   // in flight finish. Returns true when they all have; false after `drain`, or
@@ -77,10 +85,12 @@ class Server {
   CallGate gate_;
   Admission admission_;
   CallerNeeds needs_;
+  FailureLog failures_;
   std::atomic<int64_t> live_calls_{0};
   compute::ThreadPool pool_;
   LossService service_;
   HealthService health_;
+  Metrics metrics_;
   const CallEnvironment environment_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;

@@ -76,7 +76,8 @@ WireStatus ToWireStatus(const absl::Status& status) {
   google::rpc::Status proto;
   proto.set_code(static_cast<int>(status.code()));
   proto.set_message(message);
-  proto.add_details()->PackFrom(ErrorInfoOf(details, status.code()));
+  const google::rpc::ErrorInfo info = ErrorInfoOf(details, status.code());
+  proto.add_details()->PackFrom(info);
   if (absl::IsInvalidArgument(status) && !details.field.empty()) {
     google::rpc::BadRequest bad_request;
     auto* violation = bad_request.add_field_violations();
@@ -85,6 +86,7 @@ WireStatus ToWireStatus(const absl::Status& status) {
     proto.add_details()->PackFrom(bad_request);
   }
   WireStatus wire;
+  wire.reason = info.reason();
   if (absl::IsUnavailable(status)) {
     const int64_t delay_ms = RetryDelayMsOf(details);
     google::rpc::RetryInfo retry_info;

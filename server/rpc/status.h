@@ -15,6 +15,7 @@ namespace lossd::rpc {
 // A status as it goes out, with the metadata to send after it.
 struct WireStatus {
   grpc::Status status;
+  std::string reason;  // of its ErrorInfo; empty where the status is OK
   std::vector<std::pair<std::string, std::string>> trailing_metadata;
 };
 

@@ -52,6 +52,7 @@ void StreamCall::OnRead(bool ok) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     is_reading_ = false;
+    phases().Stop(Phase::kReceive);
     grpc::ByteBuffer message = std::exchange(incoming_, {});
     const absl::Status status = CheckStop();
     if (!status.ok()) {
@@ -68,6 +69,7 @@ void StreamCall::OnRead(bool ok) {
 
 void StreamCall::TakeMessage(const grpc::ByteBuffer& message) {
   const size_t bytes = message.Length();
+  environment().metrics.CountReceived(bytes);
   if (bytes > static_cast<size_t>(environment().max_request_bytes)) {
     return End(ChunkTooLarge(bytes, environment().max_request_bytes));
   }
@@ -95,6 +97,7 @@ void StreamCall::OnWritten(bool ok) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     is_writing_ = false;
+    phases().Stop(Phase::kSend);
     outgoing_.Clear();
     // Nobody is there to read.
     if (!ok) End(CallerCancelled());
@@ -108,6 +111,7 @@ void StreamCall::Compute() {
   bool is_wanted = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    phases().Switch(Phase::kQueue, Phase::kCompute);
     // The call may have ended since: its messages are gone then.
     is_wanted = !to_compute_.empty();
     if (is_wanted) {
@@ -122,6 +126,7 @@ void StreamCall::Compute() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     is_computing_ = false;
+    phases().Stop(Phase::kCompute);
     if (!answers.ok()) {
       End(answers.status());
     } else if (!end_) {
@@ -173,6 +178,8 @@ void StreamCall::GoOn() {
     is_writing_ = true;
     outgoing_ = to_write_.front();
     to_write_.pop_front();
+    environment().metrics.CountSent(outgoing_.Length());
+    phases().Start(Phase::kSend);
     Hold();
     stream().Write(outgoing_, &written_tag_);
   }
@@ -184,11 +191,13 @@ void StreamCall::GoOn() {
   }
   if (!is_computing_ && !to_compute_.empty() && to_write_.size() < kAhead) {
     is_computing_ = true;
+    phases().Start(Phase::kQueue);
     Hold();
     environment().pool.Submit([this] { Compute(); });
   }
   if (!is_reading_ && !is_read_to_end_ && to_compute_.size() < kAhead) {
     is_reading_ = true;
+    phases().Start(Phase::kReceive);
     Hold();
     stream().Read(&incoming_, &read_tag_);
   }

@@ -30,6 +30,7 @@ class StreamCall : public Call {
  private:
   void Listen(grpc::ServerContext* context, void* tag) override;
   Call* Another() const override;
+  std::optional<int> loss_method() const override { return method_; }
   void Begin() override;
   void OnRoom() override;
 

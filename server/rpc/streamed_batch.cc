@@ -53,8 +53,8 @@ struct StreamedBatch::Header {
 };
 
 StreamedBatch::StreamedBatch(compute::ThreadPool& pool,
-                             int64_t max_summary_bytes)
-    : pool_(pool), max_summary_bytes_(max_summary_bytes) {}
+                             int64_t max_summary_bytes, ComputedWork& computed)
+    : pool_(pool), max_summary_bytes_(max_summary_bytes), computed_(computed) {}
 
 StreamedBatch::~StreamedBatch() = default;
 
@@ -145,6 +145,7 @@ absl::StatusOr<std::optional<grpc::ByteBuffer>> StreamedBatch::Compute(
   const absl::Status status =
       stream.Add(rows, chunk.pieces(), gradient.bytes(), pool_, stop_check);
   if (!status.ok()) return status;
+  computed_.Add(rows, batch.classes);
   if (!header_->wants_gradient) return std::nullopt;
   return wire::SerializeGradientChunk(first_row, std::move(gradient)).Release();
 }

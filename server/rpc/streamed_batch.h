@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "server/compute/loss.h"
 #include "server/compute/thread_pool.h"
+#include "server/rpc/computed_work.h"
 #include "server/rpc/wire/bytes.h"
 
 namespace lossd::rpc {
@@ -22,8 +23,10 @@ namespace lossd::rpc {
 class StreamedBatch {
  public:
   // `max_summary_bytes` bounds what waits for the last row: results per row,
-  // and probabilities if they are asked for.
-  StreamedBatch(compute::ThreadPool& pool, int64_t max_summary_bytes);
+  // and probabilities if they are asked for. Chunks are added to `computed`,
+  // which outlives it.
+  StreamedBatch(compute::ThreadPool& pool, int64_t max_summary_bytes,
+                ComputedWork& computed);
   ~StreamedBatch();
 
   StreamedBatch(const StreamedBatch&) = delete;
@@ -61,6 +64,7 @@ class StreamedBatch {
 
   compute::ThreadPool& pool_;
   const int64_t max_summary_bytes_;
+  ComputedWork& computed_;
   int64_t messages_ = 0;
   std::unique_ptr<Header> header_;  // none until it came
 };

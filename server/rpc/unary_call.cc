@@ -26,6 +26,7 @@ void UnaryCall::Begin() { AwaitRoom(ExpectedBytes()); }
 void UnaryCall::OnRoom() {
   if (reserved_bytes() > Admission::kSmallBytes) WatchReceiving();
   is_reading_ = true;
+  phases().Start(Phase::kReceive);
   HandOver();
   stream().Read(&request_, &read_tag_);
 }
@@ -63,6 +64,7 @@ void UnaryCall::OnRead(bool ok) {
   if (!status.ok()) return Finish(status);
   if (!ok) return Finish(NoRequestMessage());
   const size_t bytes = request_.Length();
+  environment().metrics.CountReceived(bytes);
   if (bytes > static_cast<size_t>(environment().max_request_bytes)) {
     request_.Clear();
     return Finish(RequestTooLarge(bytes, environment().max_request_bytes));
@@ -78,8 +80,15 @@ void UnaryCall::OnRead(bool ok) {
     }
   }
   Hold();
-  if (bytes <= kSmallBytes) return Compute();
-  environment().pool.Submit([this] { Compute(); });
+  if (bytes <= kSmallBytes) {
+    phases().Switch(Phase::kReceive, Phase::kCompute);
+    return Compute();
+  }
+  phases().Switch(Phase::kReceive, Phase::kQueue);
+  environment().pool.Submit([this] {
+    phases().Switch(Phase::kQueue, Phase::kCompute);
+    Compute();
+  });
 }
 
 void UnaryCall::Compute() {

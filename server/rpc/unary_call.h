@@ -26,6 +26,7 @@ class UnaryCall : public Call {
  private:
   void Listen(grpc::ServerContext* context, void* tag) override;
   Call* Another() const override;
+  std::optional<int> loss_method() const override { return method_; }
   void Begin() override;
   void OnRoom() override;
   void OnRead(bool ok);

@@ -82,14 +82,13 @@ LossdProcess::~LossdProcess() {
   close(stderr_);
 }
 
-std::string LossdProcess::WaitForAddress() {
-  constexpr std::string_view kStart = "listening on ";
+std::string LossdProcess::WaitForAddress(std::string_view start) {
   do {
     const size_t end = stdout_text_.find('\n', next_line_);
     if (end == std::string::npos) continue;
     const std::string line = stdout_text_.substr(next_line_, end - next_line_);
     next_line_ = end + 1;
-    if (line.rfind(kStart, 0) == 0) return line.substr(kStart.size());
+    if (line.rfind(start, 0) == 0) return line.substr(start.size());
   } while (stdout_text_.find('\n', next_line_) != std::string::npos ||
            ReadStdout());
   return "";

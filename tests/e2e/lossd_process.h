@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lossd {
@@ -24,9 +25,12 @@ class LossdProcess {
   LossdProcess(const LossdProcess&) = delete;
   LossdProcess& operator=(const LossdProcess&) = delete;
 
-  // Waits for a "listening on" line and returns its address; empty when stdout
-  // ends first.
-  std::string WaitForAddress();
+  // Waits for a line that begins with `start` and returns the rest, an address;
+  // empty when stdout ends first. Lines before it are not looked at again.
+  std::string WaitForAddress(std::string_view start = "listening on ");
+  std::string WaitForHttpAddress() {
+    return WaitForAddress("http listening on ");
+  }
 
   void Signal(int signal);
 

@@ -26,7 +26,8 @@ struct Room {
 
 constexpr std::string_view kTests = "tests/";
 constexpr std::string_view kProto = "proto/";
-constexpr std::string_view kMain[] = {"server/", "server/rpc/"};
+constexpr std::string_view kMain[] = {"server/", "server/http/", "server/rpc/"};
+constexpr std::string_view kHttp[] = {"server/http/", "server/rpc/", kProto};
 constexpr std::string_view kRpc[] = {"server/rpc/", "server/compute/", kProto};
 constexpr std::string_view kCompute[] = {"server/compute/"};
 constexpr std::string_view kClient[] = {"client/lossd/", kProto};
@@ -42,6 +43,7 @@ constexpr std::string_view kComputeLibraries[] = {
 // Longest prefix first, as they are searched.
 constexpr Room kRooms[] = {
     {"server/compute/", kCompute, kComputeLibraries},
+    {"server/http/", kHttp, {}},
     {"server/rpc/", kRpc, {}},
     {"server/", kMain, {}},
     {"client/lossd/", kClient, {}},

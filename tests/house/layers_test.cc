@@ -57,6 +57,7 @@ TEST_P(Forbidden, IsRefusedByFileAndPath) {
 constexpr std::string_view kComputeFile = "server/compute/loss.cc";
 constexpr std::string_view kKernelFile = "server/compute/losses/x.cc";
 constexpr std::string_view kRpcFile = "server/rpc/convert.cc";
+constexpr std::string_view kHttpFile = "server/http/http_server.cc";
 constexpr std::string_view kMainFile = "server/main.cc";
 constexpr std::string_view kClientFile = "client/lossd/client.cc";
 constexpr std::string_view kFlagsFile = "client/flags/seconds.cc";
@@ -99,6 +100,10 @@ INSTANTIATE_TEST_SUITE_P(
         Example{"RpcToMain", kRpcFile, "\"server/flags.h\""},
         Example{"RpcToTests", kRpcFile, "\"tests/support/oracle.h\""},
         Example{"RpcToHighway", kRpcFile, "\"hwy/highway.h\""},
+        Example{"RpcToHttp", kRpcFile, "\"server/http/http_server.h\""},
+        Example{"ComputeToHttp", kComputeFile, "<httplib.h>"},
+        Example{"HttpToMain", kHttpFile, "\"server/flags.h\""},
+        Example{"HttpToCompute", kHttpFile, "\"server/compute/loss.h\""},
         Example{"MainToCompute", kMainFile, "\"server/compute/loss.h\""},
         Example{"MainToProto", kMainFile, kProtoHeader},
         Example{"MainToClient", kMainFile, "\"client/lossd/client.h\""},
@@ -147,6 +152,9 @@ INSTANTIATE_TEST_SUITE_P(
         Example{"RpcToProto", kRpcFile, kProtoHeader},
         Example{"RpcToGrpc", kRpcFile, "\"grpcpp/grpcpp.h\""},
         Example{"RpcToLogging", kRpcFile, "\"spdlog/spdlog.h\""},
+        Example{"HttpToRpc", kHttpFile, "\"server/rpc/metrics.h\""},
+        Example{"HttpToLibrary", kHttpFile, "<httplib.h>"},
+        Example{"MainToHttp", kMainFile, "\"server/http/http_server.h\""},
         Example{"MainToRpc", kMainFile, "\"server/rpc/server.h\""},
         Example{"MainToFlags", kMainFile, "\"server/flags.h\""},
         Example{"ClientToProto", kClientFile, kProtoHeader},

@@ -78,14 +78,31 @@ TEST_F(FlagsTest, HaveDefaults) {
   EXPECT_EQ(flags.options.drain, std::chrono::seconds(30));
   EXPECT_EQ(flags.options.lame_duck, std::chrono::seconds(0));
   EXPECT_TRUE(flags.options.reflection);
+  EXPECT_EQ(flags.http_listen, "");
+  EXPECT_EQ(flags.log_format, rpc::LogFormat::kText);
 }
 
 TEST_F(FlagsTest, ReadTheCommandLine) {
-  const Flags flags =
-      Parse({"--listen", "127.0.0.1:0", "--listen=unix:/x", "--threads", "3",
-             "--max-request-bytes", "1000", "--memory-budget-bytes", "20000000",
-             "--receive-seconds", "7", "--drain-seconds", "4",
-             "--lame-duck-seconds", "5", "--no-reflection"});
+  const Flags flags = Parse({"--listen",
+                             "127.0.0.1:0",
+                             "--listen=unix:/x",
+                             "--threads",
+                             "3",
+                             "--max-request-bytes",
+                             "1000",
+                             "--memory-budget-bytes",
+                             "20000000",
+                             "--receive-seconds",
+                             "7",
+                             "--drain-seconds",
+                             "4",
+                             "--lame-duck-seconds",
+                             "5",
+                             "--no-reflection",
+                             "--http-listen",
+                             "127.0.0.1:0",
+                             "--log-format",
+                             "json"});
   ASSERT_EQ(flags.exit_code, std::nullopt);
   EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:0", "unix:/x"));
   EXPECT_EQ(flags.options.compute_threads, 3);
@@ -95,17 +112,23 @@ TEST_F(FlagsTest, ReadTheCommandLine) {
   EXPECT_EQ(flags.options.drain, std::chrono::seconds(4));
   EXPECT_EQ(flags.options.lame_duck, std::chrono::seconds(5));
   EXPECT_FALSE(flags.options.reflection);
+  EXPECT_EQ(flags.http_listen, "127.0.0.1:0");
+  EXPECT_EQ(flags.log_format, rpc::LogFormat::kJson);
 }
 
 TEST_F(FlagsTest, ReadTheEnvironment) {
   SetEnvironment("LOSSD_LISTEN", "127.0.0.1:0,unix:/x");
   SetEnvironment("LOSSD_MAX_REQUEST_BYTES", "1000");
   SetEnvironment("LOSSD_REFLECTION", "false");
+  SetEnvironment("LOSSD_HTTP_LISTEN", "[::1]:0");
+  SetEnvironment("LOSSD_LOG_FORMAT", "json");
   const Flags flags = Parse({});
   ASSERT_EQ(flags.exit_code, std::nullopt);
   EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:0", "unix:/x"));
   EXPECT_EQ(flags.options.max_request_bytes, 1000);
   EXPECT_FALSE(flags.options.reflection);
+  EXPECT_EQ(flags.http_listen, "[::1]:0");
+  EXPECT_EQ(flags.log_format, rpc::LogFormat::kJson);
 }
 
 TEST_F(FlagsTest, ReadTheConfigFile) {
@@ -115,12 +138,16 @@ listen = ["127.0.0.1:0", "unix:/x"]
 threads = 3
 drain-seconds = 7
 reflection = false
+http-listen = "localhost:0"
+log-format = "json"
 )")});
   ASSERT_EQ(flags.exit_code, std::nullopt);
   EXPECT_THAT(flags.options.listen, ElementsAre("127.0.0.1:0", "unix:/x"));
   EXPECT_EQ(flags.options.compute_threads, 3);
   EXPECT_EQ(flags.options.drain, std::chrono::seconds(7));
   EXPECT_FALSE(flags.options.reflection);
+  EXPECT_EQ(flags.http_listen, "localhost:0");
+  EXPECT_EQ(flags.log_format, rpc::LogFormat::kJson);
 }
 
 TEST_F(FlagsTest, GoBeforeTheEnvironmentBeforeTheFileBeforeTheDefaults) {
@@ -138,7 +165,7 @@ TEST_F(FlagsTest, GoBeforeTheEnvironmentBeforeTheFileBeforeTheDefaults) {
 }
 
 TEST_F(FlagsTest, RefuseUnknownFlagsAndKeys) {
-  EXPECT_THAT(Refusal({"--http-listen", "x"}), HasSubstr("--http-listen"));
+  EXPECT_THAT(Refusal({"--http-lisen", "x"}), HasSubstr("--http-lisen"));
   EXPECT_THAT(Refusal({"extra"}), HasSubstr("extra"));
   EXPECT_THAT(ConfigRefusal("thread = 3\n"), HasSubstr("\"thread\""));
   EXPECT_THAT(ConfigRefusal("[section]\nthreads = 3\n"),
@@ -157,6 +184,9 @@ TEST_F(FlagsTest, RefuseBadValuesWhereverTheyComeFrom) {
   EXPECT_THAT(Refusal({"--listen", "nowhere"}), HasSubstr("nowhere"));
   EXPECT_THAT(Refusal({"--listen"}), HasSubstr("--listen"));
   EXPECT_THAT(ConfigRefusal("threads = many\n"), HasSubstr("threads"));
+  EXPECT_THAT(Refusal({"--http-listen", "nowhere"}), HasSubstr("nowhere"));
+  EXPECT_THAT(Refusal({"--http-listen", "0.0.0.0:80"}), HasSubstr("loopback"));
+  EXPECT_THAT(Refusal({"--log-format", "xml"}), HasSubstr("xml"));
   SetEnvironment("LOSSD_THREADS", "many");
   EXPECT_THAT(Refusal({}), HasSubstr("threads"));
 }
@@ -231,7 +261,8 @@ TEST_F(FlagsTest, ExplainThemselves) {
        {"--listen", "--threads", "--max-request-bytes", "268435456",
         "--memory-budget-bytes", "--receive-seconds", "--drain-seconds",
         "--lame-duck-seconds", "--no-reflection", "--kernel", "--config",
-        "LOSSD_THREADS", "in seconds", "in bytes"}) {
+        "LOSSD_THREADS", "--http-listen", "--log-format", "in seconds",
+        "in bytes"}) {
     EXPECT_THAT(help, HasSubstr(word));
   }
   testing::internal::CaptureStdout();

@@ -1,0 +1,26 @@
+// The address to serve HTTP on.
+#ifndef LOSSD_SERVER_HTTP_ADDRESS_H_
+#define LOSSD_SERVER_HTTP_ADDRESS_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace lossd::http {
+
+struct Address {
+  std::string host;  // an IPv6 address without its brackets
+  int port = 0;      // 0: any free one
+};
+
+// Reads HOST:PORT.
+//
+// Errors: InvalidArgument: anything else; a port outside [0, 65535]; a HOST
+//   that is not the loopback's: 127.0.0.0/8, [::1] or localhost. What goes over
+//   HTTP is plain text.
+absl::StatusOr<Address> ParseAddress(std::string_view text);
+
+}  // namespace lossd::http
+
+#endif  // LOSSD_SERVER_HTTP_ADDRESS_H_
