@@ -215,7 +215,7 @@ Flags ParseFlags(int argc, const char* const* argv) {
   }
   if (app.count("--print-config") > 0) {
     fmt::print("{}", app.config_to_str(/*default_also=*/true));
-    return {.options = {}, .exit_code = 0};
+    return WithExitCode(0);
   }
   values.options.receive_patience =
       std::chrono::seconds(values.receive_seconds);
