@@ -64,6 +64,8 @@ struct Values {
           .count();
   int64_t drain_seconds = options.drain.count();
   int64_t lame_duck_seconds = options.lame_duck.count();
+  int64_t tls_reload_seconds = options.tls.reload.count();
+  int64_t authorization_reload_seconds = options.authorization_reload.count();
 };
 
 std::string CheckAddress(const std::string& address) {
@@ -136,6 +138,51 @@ void AddFlags(CLI::App& app, Values& values) {
   Named(app.add_flag("--reflection,!--no-reflection", options.reflection,
                      "Let clients ask for the service's description; default "
                      "on"));
+  Named(app.add_flag("--channelz,!--no-channelz", options.channelz,
+                     "Let clients ask for gRPC's connections and calls, with "
+                     "the addresses of peers; default off"));
+}
+
+CLI::Validator ReloadRange() {
+  return CLI::Range(int64_t{1}, int64_t{rpc::kLongestReload.count()});
+}
+
+// Who is let in, and how.
+void AddSecurityFlags(CLI::App& app, Values& values) {
+  rpc::Options& options = values.options;
+  Named(app.add_flag("--allow-insecure,!--no-allow-insecure",
+                     options.allow_insecure,
+                     "Speak plaintext on addresses that other machines reach, "
+                     "too; default off"));
+  Named(app.add_option("--tls-certificate", options.tls.certificate,
+                       "PEM file with the server's certificate, then those up "
+                       "to its issuer: every HOST:PORT speaks TLS; needs "
+                       "--tls-key"))
+      ->type_name("FILE");
+  Named(app.add_option("--tls-key", options.tls.key,
+                       "PEM file with the certificate's private key, without a "
+                       "password"))
+      ->type_name("FILE");
+  Named(app.add_option("--tls-client-ca", options.tls.client_ca,
+                       "PEM file with the issuers of client certificates: "
+                       "every caller over TLS must show one"))
+      ->type_name("FILE");
+  Named(app.add_option("--tls-reload-seconds", values.tls_reload_seconds,
+                       "How often the TLS files are looked at for new "
+                       "contents, in seconds"))
+      ->check(ReloadRange())
+      ->capture_default_str();
+  Named(app.add_option("--authorization-policy", options.authorization_policy,
+                       "JSON file with gRPC's authorization policy: who may "
+                       "call what; turns reflection off; default everybody "
+                       "everything"))
+      ->type_name("FILE");
+  Named(app.add_option("--authorization-reload-seconds",
+                       values.authorization_reload_seconds,
+                       "How often the policy is looked at for new contents, in "
+                       "seconds"))
+      ->check(ReloadRange())
+      ->capture_default_str();
 }
 
 void ConfigureApp(CLI::App& app) {
@@ -170,6 +217,7 @@ Flags ParseFlags(int argc, const char* const* argv) {
   Values values;
   ConfigureApp(app);
   AddFlags(app, values);
+  AddSecurityFlags(app, values);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
@@ -182,6 +230,15 @@ Flags ParseFlags(int argc, const char* const* argv) {
       std::chrono::seconds(values.receive_seconds);
   values.options.drain = std::chrono::seconds(values.drain_seconds);
   values.options.lame_duck = std::chrono::seconds(values.lame_duck_seconds);
+  values.options.tls.reload = std::chrono::seconds(values.tls_reload_seconds);
+  values.options.authorization_reload =
+      std::chrono::seconds(values.authorization_reload_seconds);
+  // What flags mean together.
+  if (const absl::Status status = rpc::CheckExposure(values.options);
+      !status.ok()) {
+    fmt::print(stderr, "lossd: {}\n", std::string(status.message()));
+    return {.options = {}, .exit_code = kBadUsage};
+  }
   return {.options = values.options, .exit_code = std::nullopt};
 }
 

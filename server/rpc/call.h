@@ -18,6 +18,7 @@
 #include "server/rpc/call_gate.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/loss_service.h"
+#include "server/rpc/policy_file.h"
 
 namespace lossd::rpc {
 
@@ -33,6 +34,8 @@ struct CallEnvironment {
   std::atomic<int64_t>& live_calls;
   int64_t max_request_bytes;
   std::chrono::milliseconds receive_patience;
+  // Null: everybody may call everything.
+  const PolicyFile* policy;
 };
 
 // Of a call itself, beside its messages.
@@ -68,6 +71,8 @@ class Call {
 
   // Asks gRPC for a call of its method, with stream() on queue().
   virtual void Listen(grpc::ServerContext* context, void* tag) = 0;
+  // Of its method, as in "/lossd.v1.LossService/ComputeLoss".
+  virtual const char* path() const = 0;
   // One more of its kind, for the next caller.
   virtual Call* Another() const = 0;
   // Whether a closed gate keeps it out.
@@ -116,6 +121,8 @@ class Call {
   using Clock = std::chrono::steady_clock;
 
   void OnAccepted(bool ok);
+  // Whether the policy lets this caller in.
+  bool IsAllowed() const;
   void OnWaited();
   void OnDone();
 

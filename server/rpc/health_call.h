@@ -24,6 +24,7 @@ class HealthCall : public Call {
       : Call(environment, queue), method_(method) {}
 
   void Listen(grpc::ServerContext* context, void* tag) override;
+  const char* path() const override { return HealthService::PathOf(method_); }
   bool passes_gate() const override { return false; }
   void Begin() override;
 

@@ -162,6 +162,8 @@ int LossService::method_count() {
   return static_cast<int>(std::size(kMethods));
 }
 
+const char* LossService::PathOf(int method) { return kMethods[method].path; }
+
 bool LossService::IsStream(int method) {
   return kMethods[method].run == nullptr;
 }

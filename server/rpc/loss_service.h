@@ -57,6 +57,8 @@ class LossService : public grpc::Service {
 
   // The number of methods; they are numbered from 0.
   static int method_count();
+  // As in "/lossd.v1.LossService/ComputeLoss".
+  static const char* PathOf(int method);
   // Whether `method` is StreamLoss; Run runs all others.
   static bool IsStream(int method);
 

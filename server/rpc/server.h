@@ -22,6 +22,7 @@
 #include "server/rpc/health_service.h"
 #include "server/rpc/loss_service.h"
 #include "server/rpc/options.h"
+#include "server/rpc/policy_file.h"
 
 namespace lossd::rpc {
 
@@ -31,10 +32,11 @@ class Server {
  public:
   // Returns a server that answers as SERVING on every address of `options`.
   //
-  // Errors: InvalidArgument: an option out of its range, a malformed address.
-  //   FailedPrecondition: an address that cannot be listened on, "cannot listen
-  //   on 127.0.0.1:50051: address already in use". Internal: the numeric
-  //   self-test failed. Nothing is left running then.
+  // Errors: InvalidArgument: an option out of its range, a malformed address,
+  //   plaintext where others could read along. FailedPrecondition: an address
+  //   that cannot be listened on, "cannot listen on 127.0.0.1:50051: address
+  //   already in use"; a file of TLS or of the policy that cannot be used.
+  //   Internal: the numeric self-test failed. Nothing is left running then.
   static absl::StatusOr<std::unique_ptr<Server>> Start(Options options);
 
   // Cancels what is in flight, if the server was not drained.
@@ -67,7 +69,8 @@ class Server {
   bool Drain(const std::function<bool()>& give_up = [] { return false; });
 
  private:
-  explicit Server(Options options);
+  // `policy`: null where everybody may call everything.
+  Server(Options options, std::unique_ptr<PolicyFile> policy);
 
   absl::Status Listen();
   void ServeOn(grpc::ServerCompletionQueue* queue);
@@ -78,6 +81,7 @@ class Server {
   Admission admission_;
   CallerNeeds needs_;
   std::atomic<int64_t> live_calls_{0};
+  const std::unique_ptr<PolicyFile> policy_;
   compute::ThreadPool pool_;
   LossService service_;
   HealthService health_;
