@@ -22,8 +22,7 @@ grpc::Status CallOnce(grpc::GenericStub& stub, const std::string& method,
                       const grpc::ByteBuffer& request,
                       grpc::ByteBuffer* answer) {
   // A server with a memory budget need not guess.
-  context.AddMetadata("lossd-request-bytes",
-                      std::to_string(request.Length()));
+  context.AddMetadata("lossd-request-bytes", std::to_string(request.Length()));
   grpc::CompletionQueue queue;
   const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
   grpc::Status status;
@@ -43,9 +42,11 @@ std::string PathOf(const char* method) {
 
 }  // namespace
 
-Connection::Connection(const ClientOptions& options)
+Connection::Connection(
+    const ClientOptions& options,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials)
     : options_(options),
-      channel_(MakeChannel(options)),
+      channel_(MakeChannel(options, credentials)),
       stub_(channel_),
       max_request_bytes_(kMaxMessageBytes) {}
 
