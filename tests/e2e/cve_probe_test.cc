@@ -100,6 +100,27 @@ TEST_F(CveProbeTest, HeaderInAFramePerByte) {
   connection.AwaitEnd();
 }
 
+// CVE-2024-7246: after a header that cannot be parsed those that are put into
+// the table in the same call cannot be used by the next one on the connection:
+// behind a proxy, somebody else's.
+TEST_F(CveProbeTest, HeaderStoredAfterADiscardedOne) {
+  const std::string call = http2::CallHeaders(kComputeLossPath);
+  constexpr uint8_t kWhole = http2::kEndHeaders | http2::kEndStream;
+  Connection connection(address_);
+  connection.Send(http2::Preface());
+  ASSERT_TRUE(connection.ReadUntil(""));
+  connection.Send(http2::SettingsAck() +
+                  http2::Frame(FrameType::kHeaders, kWhole, 1,
+                               call + http2::StoredHeader("te", "x") +
+                                   http2::StoredHeader("x-good", "v")));
+  EXPECT_TRUE(connection.ReadUntil("Bad :te header"));
+  // Complete, but for its message.
+  connection.Send(http2::Frame(
+      FrameType::kHeaders, kWhole, 3,
+      call + http2::Header("te", "trailers") + http2::kStoredLast));
+  EXPECT_TRUE(connection.ReadUntil("without a request message"));
+}
+
 // CVE-2023-44487: calls that are given up at once, over and over.
 TEST_F(CveProbeTest, CallsThatAreResetAtOnce) {
   Connection connection(address_);
