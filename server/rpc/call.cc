@@ -41,7 +41,7 @@ std::chrono::steady_clock::time_point SteadyDeadline(
   return now + left;
 }
 
-std::string ToString(grpc::string_ref text) {
+std::string ToString(const grpc::string_ref& text) {
   return {text.data(), text.size()};
 }
 
