@@ -69,6 +69,8 @@ struct Values {
           .count();
   int64_t drain_seconds = options.drain.count();
   int64_t lame_duck_seconds = options.lame_duck.count();
+  int64_t tls_reload_seconds = options.tls.reload.count();
+  int64_t authorization_reload_seconds = options.authorization_reload.count();
 };
 
 std::string CheckAddress(const std::string& address) {
@@ -77,6 +79,7 @@ std::string CheckAddress(const std::string& address) {
 }
 
 std::string CheckHttpAddress(const std::string& address) {
+  if (address.empty()) return "";  // off
   return std::string(http::ParseAddress(address).status().message());
 }
 
@@ -146,13 +149,60 @@ void AddFlags(CLI::App& app, Values& values) {
                      "Let clients ask for the service's description; default "
                      "on"))
       ->default_str("true");
+  Named(app.add_flag("--channelz,!--no-channelz", options.channelz,
+                     "Let clients ask for gRPC's connections and calls, with "
+                     "the addresses of peers; default off"))
+      ->default_str("false");
+}
+
+CLI::Validator ReloadRange() {
+  return CLI::Range(int64_t{1}, int64_t{rpc::kLongestReload.count()});
+}
+
+// Who is let in, and how.
+void AddSecurityFlags(CLI::App& app, Values& values) {
+  rpc::Options& options = values.options;
+  Named(app.add_flag("--allow-insecure,!--no-allow-insecure",
+                     options.allow_insecure,
+                     "Speak plaintext on addresses that other machines reach, "
+                     "too; default off"))
+      ->default_str("false");
+  Named(app.add_option("--tls-certificate", options.tls.certificate,
+                       "PEM file with the server's certificate, then those up "
+                       "to its issuer: every HOST:PORT speaks TLS; needs "
+                       "--tls-key"))
+      ->type_name("FILE");
+  Named(app.add_option("--tls-key", options.tls.key,
+                       "PEM file with the certificate's private key, without a "
+                       "password"))
+      ->type_name("FILE");
+  Named(app.add_option("--tls-client-ca", options.tls.client_ca,
+                       "PEM file with the issuers of client certificates: "
+                       "every caller over TLS must show one"))
+      ->type_name("FILE");
+  Named(app.add_option("--tls-reload-seconds", values.tls_reload_seconds,
+                       "How often the TLS files are looked at for new "
+                       "contents, in seconds"))
+      ->check(ReloadRange())
+      ->capture_default_str();
+  Named(app.add_option("--authorization-policy", options.authorization_policy,
+                       "JSON file with gRPC's authorization policy: who may "
+                       "call what; turns reflection off; default everybody "
+                       "everything"))
+      ->type_name("FILE");
+  Named(app.add_option("--authorization-reload-seconds",
+                       values.authorization_reload_seconds,
+                       "How often the policy is looked at for new contents, in "
+                       "seconds"))
+      ->check(ReloadRange())
+      ->capture_default_str();
 }
 
 // What tells operators how the server does.
 void AddMonitoringFlags(CLI::App& app, Values& values) {
   Named(app.add_option("--http-listen", values.http_listen,
-                       "Where to serve HTTP (/metrics, /healthz, /readyz), in "
-                       "plain text and so on the loopback only: HOST:PORT. "
+                       "Where to serve HTTP (/metrics, /healthz, /readyz): "
+                       "HOST:PORT, of the loopback unless --allow-insecure. "
                        "Port 0 picks a free one; default off"))
       ->check(CLI::Validator(CheckHttpAddress, "ADDRESS"));
   Named(app.add_option("--log-format", values.log_format,
@@ -204,6 +254,7 @@ Flags ParseFlags(int argc, const char* const* argv) {
   Values values;
   ConfigureApp(app);
   AddFlags(app, values);
+  AddSecurityFlags(app, values);
   AddMonitoringFlags(app, values);
   try {
     app.parse(argc, argv);
@@ -221,6 +272,19 @@ Flags ParseFlags(int argc, const char* const* argv) {
       std::chrono::seconds(values.receive_seconds);
   values.options.drain = std::chrono::seconds(values.drain_seconds);
   values.options.lame_duck = std::chrono::seconds(values.lame_duck_seconds);
+  values.options.tls.reload = std::chrono::seconds(values.tls_reload_seconds);
+  values.options.authorization_reload =
+      std::chrono::seconds(values.authorization_reload_seconds);
+  // What flags mean together.
+  absl::Status status = rpc::CheckExposure(values.options);
+  if (!values.http_listen.empty()) {
+    status.Update(
+        http::CheckExposure(values.http_listen, values.options.allow_insecure));
+  }
+  if (!status.ok()) {
+    fmt::print(stderr, "lossd: {}\n", std::string(status.message()));
+    return WithExitCode(kBadUsage);
+  }
   return {.options = values.options,
           .http_listen = values.http_listen,
           .log_format = values.log_format == kJsonFormat

@@ -69,8 +69,9 @@ int Conclude(const LoadPlan& plan, const LoadReport& report) {
 template <typename T>
 int Bench(const CommonFlags& common, BenchFlags& flags) {
   // A call is one attempt: what the server refuses is to be seen.
-  const auto client =
-      Client::Connect({.target = common.target, .retry = {.max_attempts = 1}});
+  ClientOptions client_options = ClientOptionsFrom(common.server);
+  client_options.retry.max_attempts = 1;
+  const auto client = Client::Connect(client_options);
   if (!client.ok()) return BadUsage(client.status());
   const LossOptions& options = flags.loss.options();
   RandomBatch drawn = DrawBatch(options.loss, /*float_targets=*/false,
@@ -102,7 +103,7 @@ int Bench(const CommonFlags& common, BenchFlags& flags) {
         fmt::print(stderr, "\r\x1b[K{}", ProgressLine(progress));
       });
   if (on_terminal) fmt::print(stderr, "\r\x1b[K");
-  const BenchSubject subject = {.target = common.target,
+  const BenchSubject subject = {.target = common.server.target,
                                 .rows = flags.rows,
                                 .classes = flags.classes,
                                 .data_type = flags.data_type,

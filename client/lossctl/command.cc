@@ -11,9 +11,7 @@
 namespace lossd::lossctl {
 
 absl::StatusOr<Client> ConnectClient(const CommonFlags& common) {
-  ClientOptions options;
-  options.target = common.target;
-  return Client::Connect(options);
+  return Client::Connect(ClientOptionsFrom(common.server));
 }
 
 CallOptions CallOptionsFrom(const CommonFlags& common) {

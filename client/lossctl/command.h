@@ -8,6 +8,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "client/flags/target.h"
 #include "client/lossd/client.h"
 
 namespace lossd::lossctl {
@@ -19,7 +20,7 @@ constexpr int kBadUsage = 2;  // flags or input files are wrong
 
 // What every subcommand takes.
 struct CommonFlags {
-  std::string target = "127.0.0.1:50051";
+  TargetFlags server;
   double timeout_seconds = 30.0;
   bool json = false;
 };
@@ -38,7 +39,7 @@ void AddInfo(CLI::App& app, const CommonFlags& common, Command* chosen);
 void AddHealth(CLI::App& app, const CommonFlags& common, Command* chosen);
 void AddBench(CLI::App& app, const CommonFlags& common, Command* chosen);
 
-// A client for `common.target`, and the deadline of a command that starts now.
+// A client for `common.server`, and the deadline of a command that starts now.
 absl::StatusOr<Client> ConnectClient(const CommonFlags& common);
 CallOptions CallOptionsFrom(const CommonFlags& common);
 

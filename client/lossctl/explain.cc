@@ -137,8 +137,8 @@ int RunExplain(const CommonFlags& common, const ExplainFlags& flags) {
     fmt::print(
         "{}\n   The service is within {:.1e} of the hand and within {:.1e} "
         "of the differences:\n   {}.\n",
-        AnswerText(common.target, hand, *answer), to_hand, to_differences,
-        agrees ? "they agree" : "they DISAGREE");
+        AnswerText(common.server.target, hand, *answer), to_hand,
+        to_differences, agrees ? "they agree" : "they DISAGREE");
   }
   return agrees ? kDone : kFailed;
 }

@@ -1,4 +1,5 @@
 // lossctl: the command line of lossd.
+#include <stdlib.h>
 
 #include <cstdio>
 #include <exception>
@@ -17,10 +18,7 @@ int Run(int argc, char** argv) {
   // That there is one is looked at last: a misspelt one is named first.
   app.require_subcommand(0, 1);
   app.fallthrough();
-  app.add_option("--target", common.target,
-                 "The server: HOST:PORT or unix:PATH")
-      ->envname("LOSSD_TARGET")
-      ->capture_default_str();
+  lossd::AddTargetFlags(app, &common.server);
   app.add_option("--timeout", common.timeout_seconds,
                  "The most time for the whole command, for bench of each call, "
                  "in seconds")
@@ -47,6 +45,8 @@ int Run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // gRPC logs handshakes that fail: our own message says as much, on one line.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   try {
     return Run(argc, argv);
   } catch (const std::exception& error) {

@@ -1,12 +1,10 @@
 #include "client/lossd/channel.h"
 
 #include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 
 #include <algorithm>
 
 namespace lossd {
-
 grpc::ChannelArguments ChannelSettings(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxSendMessageSize(-1);
@@ -24,12 +22,16 @@ grpc::ChannelArguments ChannelSettings(const ClientOptions& options) {
                    static_cast<int>(absl::ToInt64Milliseconds(std::min(
                        options.retry.initial_backoff, absl::Seconds(1)))));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  if (options.tls.has_value() && !options.tls->server_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.tls->server_name);
+  }
   return arguments;
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
-  return grpc::CreateCustomChannel(options.target,
-                                   grpc::InsecureChannelCredentials(),
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const ClientOptions& options,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  return grpc::CreateCustomChannel(options.target, credentials,
                                    ChannelSettings(options));
 }
 

@@ -9,6 +9,7 @@
 #include "client/lossd/connection.h"
 #include "client/lossd/convert.h"
 #include "client/lossd/retry.h"
+#include "client/lossd/tls.h"
 #include "client/lossd/transfer.h"
 #include "client/lossd/wire.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -33,8 +34,9 @@ Health HealthFromProto(health_v1::HealthCheckResponse::ServingStatus status) {
 }  // namespace
 
 struct Client::Impl {
-  explicit Impl(const ClientOptions& options)
-      : connection(options),
+  Impl(const ClientOptions& options,
+       const std::shared_ptr<grpc::ChannelCredentials>& credentials)
+      : connection(options, credentials),
         loss_service(v1::LossService::NewStub(connection.channel())),
         health_service(health_v1::Health::NewStub(connection.channel())) {}
 
@@ -57,7 +59,9 @@ absl::StatusOr<Client> Client::Connect(const ClientOptions& options) {
   }
   absl::Status status = CheckRetryOptions(options.retry);
   if (!status.ok()) return status;
-  return Client(std::make_unique<Impl>(options));
+  const auto credentials = MakeCredentials(options);
+  if (!credentials.ok()) return credentials.status();
+  return Client(std::make_unique<Impl>(options, *credentials));
 }
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -27,15 +27,16 @@ namespace lossd {
 // used and made again whenever it was lost.
 //
 // Errors, of every call: the server's own, with its message (error.h has its
-//   machine-readable part); Unavailable: no server there, overloaded or
-//   draining, after the attempts that RetryOptions allow; DeadlineExceeded: the
-//   deadline passed. A call never outlives its deadline.
+//   machine-readable part); Unavailable: no server there, none that TLS trusts,
+//   overloaded or draining, after the attempts that RetryOptions allow;
+//   DeadlineExceeded: the deadline passed. A call never outlives its deadline.
 // Threads: const methods may run at once on any number of threads; each blocks
 //   its own.
 class Client {
  public:
   // Makes a client; touches no network yet.
-  // Errors: InvalidArgument: an empty target; a retry option out of its range.
+  // Errors: InvalidArgument: an empty target; a retry option out of its range;
+  //   a TLS file that cannot be read or lacks its other half.
   static absl::StatusOr<Client> Connect(const ClientOptions& options);
 
   Client(Client&&) noexcept;

@@ -42,9 +42,11 @@ std::string PathOf(const char* method) {
 
 }  // namespace
 
-Connection::Connection(const ClientOptions& options)
+Connection::Connection(
+    const ClientOptions& options,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials)
     : options_(options),
-      channel_(MakeChannel(options)),
+      channel_(MakeChannel(options, credentials)),
       stub_(channel_),
       max_request_bytes_(kMaxMessageBytes) {}
 

@@ -3,6 +3,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
@@ -23,7 +24,9 @@ namespace lossd {
 // Threads: any number at once; each call blocks its own.
 class Connection {
  public:
-  explicit Connection(const ClientOptions& options);
+  // `credentials`: as MakeCredentials makes them of `options`.
+  Connection(const ClientOptions& options,
+             const std::shared_ptr<grpc::ChannelCredentials>& credentials);
 
   const ClientOptions& options() const { return options_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }

@@ -29,14 +29,28 @@ struct RetryOptions {
   double jitter = 0.2;                                       // in [0, 1)
 };
 
+// TLS to the server. Files are in PEM and read once, by Client::Connect.
+struct TlsOptions {
+  // Those whose signature a server's certificate must lead to; empty: those
+  // that the system trusts.
+  std::string ca_file = {};
+  // What the client shows of itself to a server that asks, and its private key,
+  // without a password: both or neither.
+  std::string certificate_file = {};
+  std::string key_file = {};
+  // The name that the server's certificate must bear; empty: the target's.
+  std::string server_name = {};
+};
+
 // Where the server is and how to deal with it.
 struct ClientOptions {
   // HOST:PORT, unix:PATH or any other gRPC target ("dns:///name:port",
-  // "ipv4:10.0.0.1:50051,10.0.0.2:50051"). Where it stands for several
-  // addresses, calls go to all that answer, in turn.
-  // Plaintext and direct: an http_proxy in the environment is not used.
+  // "ipv4:10.0.0.1:50051,10.0.0.2:50051"), and always direct: an http_proxy in
+  // the environment is not used. Where it stands for several addresses, calls go
+  // to all that answer, in turn.
   std::string target = "127.0.0.1:50051";
   RetryOptions retry = {};
+  std::optional<TlsOptions> tls = std::nullopt;  // none: plaintext
 };
 
 // How ComputeLoss's batch goes to the server.

@@ -1,7 +1,5 @@
 #include "server/http/address.h"
 
-#include <arpa/inet.h>
-
 #include <charconv>
 
 #include "server/rpc/errors.h"
@@ -11,15 +9,6 @@ namespace lossd::http {
 namespace {
 
 constexpr std::string_view kField = "http_listen";
-
-bool IsLoopback(const std::string& host) {
-  constexpr uint32_t kLoopbackNet = 127;
-  in_addr v4 = {};
-  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
-    return ntohl(v4.s_addr) >> 24 == kLoopbackNet;
-  }
-  return host == "::1" || host == "localhost";
-}
 
 }  // namespace
 
@@ -35,13 +24,15 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
   }
   std::from_chars(text.data() + colon + 1, text.data() + text.size(),
                   address.port);
-  if (!IsLoopback(address.host)) {
-    return rpc::OutOfRange(
-        kField, text,
-        "HOST of the loopback (127.0.0.0/8, [::1] or localhost), since HTTP is "
-        "plain text");
-  }
   return address;
+}
+
+absl::Status CheckExposure(std::string_view text, bool allow_insecure) {
+  if (allow_insecure || rpc::IsLocalAddress(text)) return absl::OkStatus();
+  return rpc::OutOfRange(kField, text,
+                         "HOST of the loopback (127.0.0.0/8, [::1] or "
+                         "localhost), since HTTP is plain text, or "
+                         "--allow-insecure");
 }
 
 }  // namespace lossd::http

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace lossd::http {
@@ -16,10 +17,12 @@ struct Address {
 
 // Reads HOST:PORT.
 //
-// Errors: InvalidArgument: anything else; a port outside [0, 65535]; a HOST
-//   that is not the loopback's: 127.0.0.0/8, [::1] or localhost. What goes over
-//   HTTP is plain text.
+// Errors: InvalidArgument: anything else; a port outside [0, 65535].
 absl::StatusOr<Address> ParseAddress(std::string_view text);
+
+// Errors: InvalidArgument: an address that other machines reach, without
+//   `allow_insecure`: what goes over HTTP is plain text.
+absl::Status CheckExposure(std::string_view text, bool allow_insecure);
 
 }  // namespace lossd::http
 

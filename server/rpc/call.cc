@@ -1,6 +1,10 @@
 #include "server/rpc/call.h"
 
+#include <grpc/grpc_security_constants.h>
+#include <grpcpp/security/auth_context.h>
+
 #include <algorithm>
+#include <string>
 #include <string_view>
 
 #include "absl/strings/numbers.h"
@@ -42,6 +46,28 @@ std::chrono::steady_clock::time_point SteadyDeadline(
   return now + left;
 }
 
+std::string ToString(const grpc::string_ref& text) {
+  return {text.data(), text.size()};
+}
+
+CallFacts FactsOf(const grpc::ServerContext& context, const char* path) {
+  CallFacts facts{.path = path, .principals = {}, .headers = {}};
+  const auto auth = context.auth_context();
+  for (const char* kind :
+       {GRPC_PEER_URI_PROPERTY_NAME, GRPC_PEER_DNS_PROPERTY_NAME,
+        GRPC_X509_SUBJECT_PROPERTY_NAME}) {
+    for (const grpc::string_ref& name : auth->FindPropertyValues(kind)) {
+      facts.principals.push_back(ToString(name));
+    }
+  }
+  for (const auto& [name, value] : context.client_metadata()) {
+    std::string& values = facts.headers[ToString(name)];
+    if (!values.empty()) values += ',';
+    values += ToString(value);
+  }
+  return facts;
+}
+
 }  // namespace
 
 Call::Call(const CallEnvironment& environment,
@@ -78,6 +104,7 @@ void Call::OnAccepted(bool ok) {
   Await(Another());
   holds_ = 2;  // one for the finished tag, one for the done tag
   deadline_ = SteadyDeadline(context_);
+  if (!IsAllowed()) return Finish(Denied(path()));
   if (loss_method()) {
     inside_ = environment_.gate.Enter();
     if (!inside_) return Finish(Draining());
@@ -85,6 +112,11 @@ void Call::OnAccepted(bool ok) {
   const absl::Status status = CheckStop();
   if (!status.ok()) return Finish(status);
   Begin();
+}
+
+bool Call::IsAllowed() const {
+  if (environment_.policy == nullptr) return true;
+  return environment_.policy->policy()->Allows(FactsOf(context_, path()));
 }
 
 void Call::AwaitRoom(int64_t bytes) {

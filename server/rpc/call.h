@@ -22,6 +22,7 @@
 #include "server/rpc/loss_service.h"
 #include "server/rpc/metrics.h"
 #include "server/rpc/phase_times.h"
+#include "server/rpc/policy_file.h"
 #include "server/rpc/status.h"
 
 namespace lossd::rpc {
@@ -40,6 +41,8 @@ struct CallEnvironment {
   std::atomic<int64_t>& live_calls;
   int64_t max_request_bytes;
   std::chrono::milliseconds receive_patience;
+  // Null: everybody may call everything.
+  const PolicyFile* policy;
 };
 
 // Of a call itself, beside its messages.
@@ -75,6 +78,8 @@ class Call {
 
   // Asks gRPC for a call of its method, with stream() on queue().
   virtual void Listen(grpc::ServerContext* context, void* tag) = 0;
+  // Of its method, as in "/lossd.v1.LossService/ComputeLoss".
+  virtual const char* path() const = 0;
   // One more of its kind, for the next caller.
   virtual Call* Another() const = 0;
   // Its method of LossService, by number. None for calls of other services: a
@@ -127,6 +132,8 @@ class Call {
   using Clock = std::chrono::steady_clock;
 
   void OnAccepted(bool ok);
+  // Whether the policy lets this caller in.
+  bool IsAllowed() const;
   void OnWaited();
   void OnDone();
   void OnFinished();

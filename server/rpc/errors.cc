@@ -73,6 +73,14 @@ absl::Status NoRequestMessage() {
                    {"NO_MESSAGE", "", {}});
 }
 
+absl::Status Denied(std::string_view path) {
+  return MakeError(
+      absl::StatusCode::kPermissionDenied,
+      fmt::format("this server's authorization policy does not let you call {}",
+                  path),
+      {"DENIED_BY_POLICY", "", {{"path", std::string(path)}}});
+}
+
 absl::Status RequestTooLarge(size_t request_bytes, int64_t max_request_bytes) {
   return TooLarge("request", request_bytes, max_request_bytes,
                   "send it in chunks by StreamLoss");

@@ -38,6 +38,10 @@ absl::Status NotAMessage(std::string_view message_type);
 // INVALID_ARGUMENT: the caller ended its side without a message.
 absl::Status NoRequestMessage();
 
+// PERMISSION_DENIED: the authorization policy does not let this caller call
+// `path`.
+absl::Status Denied(std::string_view path);
+
 // RESOURCE_EXHAUSTED: a request larger than the server takes.
 absl::Status RequestTooLarge(size_t request_bytes, int64_t max_request_bytes);
 

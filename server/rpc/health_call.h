@@ -24,6 +24,7 @@ class HealthCall : public Call {
       : Call(environment, queue), method_(method) {}
 
   void Listen(grpc::ServerContext* context, void* tag) override;
+  const char* path() const override { return HealthService::PathOf(method_); }
   void Begin() override;
 
   // The message came and named `service`.

@@ -23,6 +23,8 @@ HealthService::HealthService() {
   }
 }
 
+const char* HealthService::PathOf(Method method) { return kPaths[method]; }
+
 void HealthService::SetServing(bool serving) {
   const std::lock_guard<std::mutex> lock(mutex_);
   serving_.store(serving);

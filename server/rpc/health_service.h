@@ -44,6 +44,9 @@ class HealthService : public grpc::Service {
 
   HealthService();
 
+  // As in "/grpc.health.v1.Health/Check".
+  static const char* PathOf(Method method);
+
   // Not serving at first.
   void SetServing(bool serving);
 

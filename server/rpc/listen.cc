@@ -1,6 +1,8 @@
 #include "server/rpc/listen.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,10 +19,6 @@ namespace {
 
 constexpr std::string_view kUnixPrefix = "unix:";
 constexpr std::string_view kInUse = "Address already in use";
-
-bool IsUnix(std::string_view address) {
-  return address.substr(0, kUnixPrefix.size()) == kUnixPrefix;
-}
 
 absl::Status BadAddress(std::string_view address, std::string_view want) {
   return OutOfRange("listen", address, want);
@@ -50,6 +48,10 @@ std::string ReasonOf(const std::string& grpc_log) {
 
 }  // namespace
 
+bool IsUnix(std::string_view address) {
+  return address.substr(0, kUnixPrefix.size()) == kUnixPrefix;
+}
+
 absl::Status CheckListenAddress(std::string_view address) {
   if (IsUnix(address)) {
     const size_t length = address.size() - kUnixPrefix.size();
@@ -72,6 +74,22 @@ absl::Status CheckListenAddress(std::string_view address) {
     return BadAddress(address, kWant);
   }
   return absl::OkStatus();
+}
+
+bool IsLocalAddress(std::string_view address) {
+  if (IsUnix(address)) return true;
+  std::string host(address.substr(0, address.rfind(':')));
+  if (host == "localhost") return true;
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  in_addr v4 = {};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
+    return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+  }
+  in6_addr v6 = {};
+  return inet_pton(AF_INET6, host.c_str(), &v6) == 1 &&
+         IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 absl::Status CheckNobodyListens(const std::string& address) {

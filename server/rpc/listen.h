@@ -13,6 +13,13 @@ namespace lossd::rpc {
 // port of 0 to 65535, or unix:PATH with a path of 1 to 107 bytes.
 absl::Status CheckListenAddress(std::string_view address);
 
+// Whether `address` is unix:PATH.
+bool IsUnix(std::string_view address);
+
+// Whether only this machine reaches `address`: a unix socket, localhost, or a
+// number of the loopback network. Any other name may lead anywhere.
+bool IsLocalAddress(std::string_view address);
+
 // Fails when a server answers at the socket of unix:PATH already: gRPC would
 // take the path away from it. A socket file that nobody listens on is no
 // obstacle. Other addresses are fine.

@@ -164,8 +164,10 @@ int LossService::method_count() {
   return static_cast<int>(std::size(kMethods));
 }
 
+const char* LossService::PathOf(int method) { return kMethods[method].path; }
+
 std::string_view LossService::MethodName(int method) {
-  const std::string_view path = kMethods[method].path;
+  const std::string_view path = PathOf(method);
   return path.substr(path.rfind('/') + 1);
 }
 

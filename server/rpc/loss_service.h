@@ -64,6 +64,8 @@ class LossService : public grpc::Service {
   static int method_count();
   // As in the contract: "ComputeLoss".
   static std::string_view MethodName(int method);
+  // As in "/lossd.v1.LossService/ComputeLoss".
+  static const char* PathOf(int method);
   // Whether `method` is StreamLoss; Run runs all others.
   static bool IsStream(int method);
 

@@ -20,6 +20,11 @@ absl::Status CheckRange(std::string_view name, Value value, Value low,
       "[" + std::to_string(low) + ", " + std::to_string(high) + "]");
 }
 
+absl::Status CheckReload(std::string_view name, std::chrono::seconds reload) {
+  return CheckRange(name, int64_t{reload.count()}, int64_t{1},
+                    int64_t{kLongestReload.count()});
+}
+
 }  // namespace
 
 absl::Status CheckKernel(const std::string& name) {
@@ -41,6 +46,36 @@ std::string CheckMemoryBudget(int64_t bytes) {
          std::to_string(kLargestMemoryBudgetBytes) + "]";
 }
 
+absl::Status CheckExposure(const Options& options) {
+  const TlsFiles& tls = options.tls;
+  if (!tls.key.empty() && tls.certificate.empty()) {
+    return Missing("tls_certificate", "the certificate of --tls-key");
+  }
+  if (!tls.certificate.empty() && tls.key.empty()) {
+    return Missing("tls_key", "the private key of --tls-certificate");
+  }
+  if (!tls.client_ca.empty() && tls.certificate.empty()) {
+    return Missing("tls_certificate",
+                   "one, with --tls-key, where --tls-client-ca is set");
+  }
+  if (options.channelz && !options.authorization_policy.empty()) {
+    return OutOfRange("channelz", "true",
+                      "false with --authorization-policy: gRPC serves it "
+                      "without asking the policy");
+  }
+  if (options.allow_insecure || !tls.certificate.empty()) {
+    return absl::OkStatus();
+  }
+  for (const std::string& address : options.listen) {
+    if (IsLocalAddress(address)) continue;
+    return OutOfRange("listen", address,
+                      "TLS (--tls-certificate and --tls-key), an address of "
+                      "this machine alone (127.0.0.1, [::1], unix:PATH), or "
+                      "--allow-insecure for plaintext");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckOptions(const Options& options) {
   absl::Status status =
       CheckRange("threads", options.compute_threads, 1, kMaxComputeThreads);
@@ -60,6 +95,10 @@ absl::Status CheckOptions(const Options& options) {
   for (const std::string& address : options.listen) {
     status.Update(CheckListenAddress(address));
   }
+  status.Update(CheckReload("tls_reload", options.tls.reload));
+  status.Update(
+      CheckReload("authorization_reload", options.authorization_reload));
+  status.Update(CheckExposure(options));
   return status;
 }
 

@@ -1,7 +1,5 @@
 #include "server/rpc/server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/security/server_credentials.h>
 
 #include <algorithm>
@@ -15,8 +13,10 @@
 #include "server/rpc/health_call.h"
 #include "server/rpc/listen.h"
 #include "server/rpc/memory.h"
+#include "server/rpc/plugins.h"
 #include "server/rpc/self_test.h"
 #include "server/rpc/stream_call.h"
+#include "server/rpc/tls.h"
 #include "server/rpc/transport.h"
 #include "server/rpc/unary_call.h"
 
@@ -32,27 +32,6 @@ constexpr std::chrono::milliseconds kGiveUpInterval(10);
 
 // How long memory of large messages is kept for the next one.
 constexpr std::chrono::seconds kKeepMemory(2);
-
-// The reflection library adds itself to every server of a process that links
-// it.
-class ReflectionOption : public grpc::ServerBuilderOption {
- public:
-  explicit ReflectionOption(bool wanted) : wanted_(wanted) {}
-
-  void UpdateArguments(grpc::ChannelArguments*) override {}
-  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>*
-                         plugins) override {
-    auto own =
-        std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>();
-    std::erase_if(*plugins, [&](const auto& plugin) {
-      return plugin->name() == own->name();
-    });
-    if (wanted_) plugins->push_back(std::move(own));
-  }
-
- private:
-  const bool wanted_;
-};
 
 // No larger than what fits into the memory budget with an answer as large.
 int64_t MaxRequestBytes(const Options& options) {
@@ -72,9 +51,10 @@ std::vector<std::string> MethodNames() {
 
 }  // namespace
 
-Server::Server(Options options)
+Server::Server(Options options, std::unique_ptr<PolicyFile> policy)
     : options_(std::move(options)),
       admission_(options_.memory_budget_bytes),
+      policy_(std::move(policy)),
       pool_(options_.compute_threads, compute::ThreadPool::AfterHelp::kSleep),
       service_(options_, pool_),
       metrics_(MethodNames(), LOSSD_VERSION,
@@ -89,7 +69,8 @@ Server::Server(Options options)
                    failures_,
                    live_calls_,
                    options_.max_request_bytes,
-                   options_.receive_patience} {}
+                   options_.receive_patience,
+                   policy_.get()} {}
 
 Server::~Server() {
   if (server_ == nullptr) return;
@@ -111,10 +92,21 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
   for (const std::string& address : options.listen) {
     if (status.ok()) status = CheckNobodyListens(address);
   }
+  if (status.ok() && !options.tls.certificate.empty()) {
+    status = CheckTlsFiles(options.tls);
+  }
   if (!status.ok()) return status;
+  std::unique_ptr<PolicyFile> policy;
+  if (!options.authorization_policy.empty()) {
+    auto opened = PolicyFile::Open(options.authorization_policy,
+                                   options.authorization_reload);
+    if (!opened.ok()) return opened.status();
+    policy = *std::move(opened);
+  }
   options.max_request_bytes = MaxRequestBytes(options);
   if (!options.kernel.empty()) compute::SelectKernel(options.kernel);
-  std::unique_ptr<Server> server(new Server(std::move(options)));
+  std::unique_ptr<Server> server(
+      new Server(std::move(options), std::move(policy)));
   status = RunSelfTest(server->pool_);
   if (status.ok()) status = server->Listen();
   if (!status.ok()) return status;
@@ -130,21 +122,28 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
 
 absl::Status Server::Listen() {
   const GrpcLogCapture log;
-  grpc::ServerBuilder builder;
+  // gRPC's own services know nothing of the policy.
+  const auto made = MakeServerBuilder(options_.reflection && policy_ == nullptr,
+                                      options_.channelz);
+  grpc::ServerBuilder& builder = *made;
   ConfigureTransport(builder);
   if (options_.memory_budget_bytes > 0) {
     BoundTransport(options_.memory_budget_bytes, builder);
   }
-  // Only reflection is served by gRPC's own threads.
+  // Only reflection and channelz are served by gRPC's own threads.
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
-  builder.SetOption(std::make_unique<ReflectionOption>(options_.reflection));
   builder.RegisterService(&service_);
   builder.RegisterService(&health_);
+  const auto tls = options_.tls.certificate.empty()
+                       ? grpc::InsecureServerCredentials()
+                       : TlsCredentials(options_.tls);
   std::vector<int> ports(options_.listen.size(), 0);
   for (size_t i = 0; i < ports.size(); ++i) {
-    builder.AddListeningPort(options_.listen[i],
-                             grpc::InsecureServerCredentials(), &ports[i]);
+    const std::string& address = options_.listen[i];
+    builder.AddListeningPort(
+        address, IsUnix(address) ? grpc::InsecureServerCredentials() : tls,
+        &ports[i]);
   }
   for (int i = 0; i < kPollers; ++i) {
     queues_.push_back(builder.AddCompletionQueue());

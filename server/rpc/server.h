@@ -24,6 +24,7 @@
 #include "server/rpc/loss_service.h"
 #include "server/rpc/metrics.h"
 #include "server/rpc/options.h"
+#include "server/rpc/policy_file.h"
 
 namespace lossd::rpc {
 
@@ -33,10 +34,11 @@ class Server {
  public:
   // Returns a server that answers as SERVING on every address of `options`.
   //
-  // Errors: InvalidArgument: an option out of its range, a malformed address.
-  //   FailedPrecondition: an address that cannot be listened on, "cannot listen
-  //   on 127.0.0.1:50051: address already in use". Internal: the numeric
-  //   self-test failed. Nothing is left running then.
+  // Errors: InvalidArgument: an option out of its range, a malformed address,
+  //   plaintext where others could read along. FailedPrecondition: an address
+  //   that cannot be listened on, "cannot listen on 127.0.0.1:50051: address
+  //   already in use"; a file of TLS or of the policy that cannot be used.
+  //   Internal: the numeric self-test failed. Nothing is left running then.
   static absl::StatusOr<std::unique_ptr<Server>> Start(Options options);
 
   // Cancels what is in flight, if the server was not drained.
@@ -75,7 +77,8 @@ class Server {
   bool Drain(const std::function<bool()>& give_up = [] { return false; });
 
  private:
-  explicit Server(Options options);
+  // `policy`: null where everybody may call everything.
+  Server(Options options, std::unique_ptr<PolicyFile> policy);
 
   absl::Status Listen();
   void ServeOn(grpc::ServerCompletionQueue* queue);
@@ -87,6 +90,7 @@ class Server {
   CallerNeeds needs_;
   FailureLog failures_;
   std::atomic<int64_t> live_calls_{0};
+  const std::unique_ptr<PolicyFile> policy_;
   compute::ThreadPool pool_;
   LossService service_;
   HealthService health_;

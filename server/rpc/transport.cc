@@ -2,6 +2,7 @@
 
 #include <grpc/grpc.h>
 #include <grpcpp/resource_quota.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 
@@ -21,9 +22,19 @@ constexpr size_t kTransportBytes = size_t{24} << 20;
 // The part of the budget that is kept as free memory: a sixteenth.
 constexpr size_t kKeptShare = 16;
 
+// gRPC 1.51 accepts nobody any more once a connection came that no file
+// descriptor was left for (CVE-2023-4785), and shells start programs with 1024.
+void AllowMostOpenFiles() {
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 }  // namespace
 
 void ConfigureTransport(grpc::ServerBuilder& builder) {
+  AllowMostOpenFiles();
   KeepFreeMemory(kKeptBytes);
   // Call::OnRead holds messages against max_request_bytes, so that every
   // refusal says the limit and carries details. gRPC's own limit would save no

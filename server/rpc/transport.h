@@ -9,8 +9,9 @@
 namespace lossd::rpc {
 
 // Sets what decides how fast messages come and go, and how much of them waits
-// in memory, malloc's settings (memory.h) included. bench_rpc sets the same for
-// the echo that it compares with.
+// in memory, malloc's settings (memory.h) included, and lets the process open
+// as many files as it may. bench_rpc sets the same for the echo that it
+// compares with.
 void ConfigureTransport(grpc::ServerBuilder& builder);
 
 // Makes gRPC reset streams rather than receive more than fits into a memory

@@ -25,6 +25,7 @@ class UnaryCall : public Call {
 
  private:
   void Listen(grpc::ServerContext* context, void* tag) override;
+  const char* path() const override { return LossService::PathOf(method_); }
   Call* Another() const override;
   std::optional<int> loss_method() const override { return method_; }
   void Begin() override;

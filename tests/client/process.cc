@@ -13,6 +13,7 @@
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 namespace lossd::testing {
 namespace {
@@ -67,10 +68,13 @@ ProcessResult RunProcess(const std::vector<std::string>& arguments) {
 }
 
 ServerProcess::ServerProcess(const std::string& binary,
-                             const std::string& address) {
+                             const std::string& address,
+                             const std::vector<std::string>& flags) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
-  pid_ = Spawn({binary, "--listen", address}, ends[1], -1);
+  std::vector<std::string> arguments = {binary, "--listen", address};
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  pid_ = Spawn(std::move(arguments), ends[1], -1);
   close(ends[1]);
   std::FILE* out = fdopen(ends[0], "r");
   char line[512] = "";

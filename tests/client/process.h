@@ -20,8 +20,10 @@ ProcessResult RunProcess(const std::vector<std::string>& arguments);
 // A lossd of its own process, listening when the constructor returns.
 class ServerProcess {
  public:
+  // `flags` are added to --listen.
   explicit ServerProcess(const std::string& binary,
-                         const std::string& address = "127.0.0.1:0");
+                         const std::string& address = "127.0.0.1:0",
+                         const std::vector<std::string>& flags = {});
   // Kills it when it still runs.
   ~ServerProcess();
 

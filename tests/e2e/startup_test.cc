@@ -152,6 +152,12 @@ TEST_F(StartupTest, RefusesBadFlagsInOneLineThatNamesThem) {
       {{"--listen", "unix:"}, "unix:"},
       {{"--listen", ""}, "--listen"},
       {{"--config", "/no/such/file"}, "/no/such/file"},
+      {{"--listen", "0.0.0.0:0"}, "0.0.0.0:0"},
+      {{"--listen", "0.0.0.0:0"}, "--allow-insecure"},
+      {{"--tls-key", "k"}, "tls_certificate"},
+      {{"--tls-certificate", "c"}, "tls_key"},
+      {{"--tls-client-ca", "a"}, "tls_certificate"},
+      {{"--channelz", "--authorization-policy", "p"}, "channelz"},
   };
   for (const auto& bad : kCases) {
     SCOPED_TRACE(testing::PrintToString(bad.arguments));
@@ -164,6 +170,36 @@ TEST_F(StartupTest, RefusesBadFlagsInOneLineThatNamesThem) {
     EXPECT_THAT(outcome.err, IsOneLine());
     EXPECT_THAT(outcome.err, HasSubstr(bad.named));
   }
+}
+
+TEST_F(StartupTest, RefusesFilesThatItCannotUseInOneLineThatNamesThem) {
+  const std::string empty = WriteConfig("");
+  const struct {
+    Strings arguments;
+    std::string named;
+  } kCases[] = {
+      {{"--tls-certificate", "/no/such/c", "--tls-key", empty}, "/no/such/c"},
+      {{"--tls-certificate", empty, "--tls-key", empty}, empty},
+      {{"--authorization-policy", "/no/such/p"}, "/no/such/p"},
+      {{"--authorization-policy", empty}, empty},
+  };
+  for (const auto& bad : kCases) {
+    SCOPED_TRACE(testing::PrintToString(bad.arguments));
+    const Outcome outcome = RunToEnd(bad.arguments);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_THAT(outcome.out, IsEmpty());
+    EXPECT_THAT(outcome.err, IsOneLine());
+    EXPECT_THAT(outcome.err, HasSubstr(bad.named));
+  }
+}
+
+TEST_F(StartupTest, ListensForOtherMachinesWhenItMay) {
+  LossdProcess lossd({"--listen", "0.0.0.0:0", "--allow-insecure"});
+  const std::string address = lossd.WaitForAddress();
+  EXPECT_TRUE(
+      ComputeLoss(Connect("127.0.0.1" + address.substr(address.rfind(':'))),
+                  MakeRequest(2, 3))
+          .status.ok());
 }
 
 TEST_F(StartupTest, RefusesBadEnvironmentValues) {

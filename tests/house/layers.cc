@@ -31,7 +31,7 @@ constexpr std::string_view kHttp[] = {"server/http/", "server/rpc/", kProto};
 constexpr std::string_view kRpc[] = {"server/rpc/", "server/compute/", kProto};
 constexpr std::string_view kCompute[] = {"server/compute/"};
 constexpr std::string_view kClient[] = {"client/lossd/", kProto};
-constexpr std::string_view kFlags[] = {"client/flags/"};
+constexpr std::string_view kFlags[] = {"client/lossd/", "client/flags/"};
 constexpr std::string_view kLossctl[] = {"client/lossd/", "client/flags/",
                                          "client/lossctl/"};
 constexpr std::string_view kExamples[] = {"client/lossd/", "client/flags/",

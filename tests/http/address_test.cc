@@ -24,7 +24,8 @@ TEST(HttpAddressTest, HasHostAndPort) {
   } kCases[] = {{"127.0.0.1:8080", "127.0.0.1", 8080},
                 {"127.255.255.255:0", "127.255.255.255", 0},
                 {"localhost:65535", "localhost", 65535},
-                {"[::1]:80", "::1", 80}};
+                {"[::1]:80", "::1", 80},
+                {"0.0.0.0:80", "0.0.0.0", 80}};
   for (const auto& good : kCases) {
     const auto address = ParseAddress(good.text);
     ASSERT_TRUE(address.ok()) << address.status();
@@ -43,13 +44,21 @@ TEST(HttpAddressTest, IsRefusedWhereMalformed) {
   }
 }
 
-TEST(HttpAddressTest, IsRefusedOffTheLoopback) {
+TEST(HttpAddressTest, IsTakenOnTheLoopback) {
+  for (const std::string good :
+       {"127.0.0.1:80", "127.255.255.255:0", "localhost:1", "[::1]:80"}) {
+    EXPECT_TRUE(CheckExposure(good, false).ok()) << good;
+  }
+}
+
+TEST(HttpAddressTest, IsRefusedOffTheLoopbackUnlessAllowed) {
   for (const std::string bad :
        {"0.0.0.0:80", "126.255.255.255:80", "128.0.0.0:80", "[::]:80",
         "[::2]:80", "example.org:80"}) {
-    EXPECT_THAT(Refusal(bad),
-                HasSubstr("http_listen = " + bad + ", want HOST"));
-    EXPECT_THAT(Refusal(bad), HasSubstr("loopback"));
+    const std::string refusal(CheckExposure(bad, false).message());
+    EXPECT_THAT(refusal, HasSubstr("http_listen = " + bad + ", want HOST"));
+    EXPECT_THAT(refusal, HasSubstr("loopback"));
+    EXPECT_TRUE(CheckExposure(bad, true).ok());
   }
 }
 

@@ -148,8 +148,9 @@ TEST(HttpListenTest, KeepsConnectionsUntilItServes) {
 }
 
 TEST(HttpListenTest, RefusesAnAddressThatIsNotHere) {
-  EXPECT_EQ(HttpServer::Listen("10.0.0.1:0").status().code(),
-            absl::StatusCode::kInvalidArgument);
+  // Of a network for documents (RFC 5737).
+  EXPECT_EQ(HttpServer::Listen("192.0.2.1:0").status().code(),
+            absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(HttpServer::Listen("nonsense").status().code(),
             absl::StatusCode::kInvalidArgument);
 }

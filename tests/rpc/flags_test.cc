@@ -80,6 +80,73 @@ TEST_F(FlagsTest, HaveDefaults) {
   EXPECT_TRUE(flags.options.reflection);
   EXPECT_EQ(flags.http_listen, "");
   EXPECT_EQ(flags.log_format, rpc::LogFormat::kText);
+  EXPECT_FALSE(flags.options.channelz);
+  EXPECT_FALSE(flags.options.allow_insecure);
+  EXPECT_EQ(flags.options.tls.certificate, "");
+  EXPECT_EQ(flags.options.tls.reload, std::chrono::seconds(60));
+  EXPECT_EQ(flags.options.authorization_policy, "");
+  EXPECT_EQ(flags.options.authorization_reload, std::chrono::seconds(60));
+}
+
+TEST_F(FlagsTest, ReadWhoIsLetIn) {
+  const Flags flags =
+      Parse({"--allow-insecure", "--tls-certificate", "c.pem", "--tls-key",
+             "k.pem", "--tls-client-ca", "a.pem", "--tls-reload-seconds", "2",
+             "--authorization-policy", "p.json",
+             "--authorization-reload-seconds", "3"});
+  ASSERT_EQ(flags.exit_code, std::nullopt);
+  EXPECT_TRUE(flags.options.allow_insecure);
+  EXPECT_EQ(flags.options.tls.certificate, "c.pem");
+  EXPECT_EQ(flags.options.tls.key, "k.pem");
+  EXPECT_EQ(flags.options.tls.client_ca, "a.pem");
+  EXPECT_EQ(flags.options.tls.reload, std::chrono::seconds(2));
+  EXPECT_EQ(flags.options.authorization_policy, "p.json");
+  EXPECT_EQ(flags.options.authorization_reload, std::chrono::seconds(3));
+  EXPECT_TRUE(Parse({"--channelz"}).options.channelz);
+  EXPECT_FALSE(Parse({"--no-channelz"}).options.channelz);
+  // gRPC would answer for it whatever the policy says.
+  EXPECT_THAT(Refusal({"--channelz", "--authorization-policy", "p.json"}),
+              HasSubstr("channelz = true"));
+}
+
+TEST_F(FlagsTest, ReadWhoIsLetInFromTheEnvironment) {
+  SetEnvironment("LOSSD_LISTEN", "0.0.0.0:0");
+  SetEnvironment("LOSSD_ALLOW_INSECURE", "true");
+  SetEnvironment("LOSSD_CHANNELZ", "true");
+  SetEnvironment("LOSSD_TLS_CERTIFICATE", "c.pem");
+  SetEnvironment("LOSSD_TLS_KEY", "k.pem");
+  const Flags flags = Parse({});
+  ASSERT_EQ(flags.exit_code, std::nullopt);
+  EXPECT_TRUE(flags.options.allow_insecure);
+  EXPECT_TRUE(flags.options.channelz);
+  EXPECT_EQ(flags.options.tls.certificate, "c.pem");
+  EXPECT_EQ(flags.options.tls.key, "k.pem");
+}
+
+TEST_F(FlagsTest, RefusePlaintextWhereOthersReadAlong) {
+  const std::string line =
+      Refusal({"--listen", "127.0.0.1:0", "--listen", "0.0.0.0:1"});
+  for (const char* part :
+       {"listen = 0.0.0.0:1", "--tls-certificate", "--allow-insecure"}) {
+    EXPECT_THAT(line, HasSubstr(part));
+  }
+  Refusal({"--listen", "[::]:1"});
+  Refusal({"--listen", "0.0.0.0:1", "--no-allow-insecure"});
+  for (const std::vector<std::string>& allowed :
+       std::vector<std::vector<std::string>>{
+           {"--listen", "0.0.0.0:1", "--allow-insecure"},
+           {"--listen", "0.0.0.0:1", "--tls-certificate", "c", "--tls-key",
+            "k"},
+           {"--listen", "127.0.0.1:1", "--listen", "unix:/x"}}) {
+    EXPECT_EQ(Parse(allowed).exit_code, std::nullopt)
+        << testing::PrintToString(allowed);
+  }
+}
+
+TEST_F(FlagsTest, RefuseHalvesOfTls) {
+  EXPECT_THAT(Refusal({"--tls-certificate", "c"}), HasSubstr("tls_key"));
+  EXPECT_THAT(Refusal({"--tls-key", "k"}), HasSubstr("tls_certificate"));
+  EXPECT_THAT(Refusal({"--tls-client-ca", "a"}), HasSubstr("tls_certificate"));
 }
 
 TEST_F(FlagsTest, ReadTheCommandLine) {
@@ -216,6 +283,13 @@ TEST_F(FlagsTest, HoldAtTheirLimitsAndNotPastThem) {
   Refusal({"--receive-seconds", "0"});
   EXPECT_EQ(Parse({"--receive-seconds", "86400"}).exit_code, std::nullopt);
   Refusal({"--receive-seconds", "86401"});
+  for (const std::string flag :
+       {"--tls-reload-seconds", "--authorization-reload-seconds"}) {
+    Refusal({flag, "0"});
+    EXPECT_EQ(Parse({flag, "1"}).exit_code, std::nullopt);
+    EXPECT_EQ(Parse({flag, "86400"}).exit_code, std::nullopt);
+    Refusal({flag, "86401"});
+  }
 }
 
 // What is printed for no flags, and for all of them from every source.
@@ -257,12 +331,30 @@ TEST_F(FlagsTest, ExplainThemselves) {
   testing::internal::CaptureStdout();
   EXPECT_EQ(Parse({"--help"}).exit_code, 0);
   const std::string help = testing::internal::GetCapturedStdout();
-  for (const std::string word :
-       {"--listen", "--threads", "--max-request-bytes", "268435456",
-        "--memory-budget-bytes", "--receive-seconds", "--drain-seconds",
-        "--lame-duck-seconds", "--no-reflection", "--kernel", "--config",
-        "LOSSD_THREADS", "--http-listen", "--log-format", "in seconds",
-        "in bytes"}) {
+  for (const std::string word : {"--listen",
+                                 "--threads",
+                                 "--max-request-bytes",
+                                 "268435456",
+                                 "--memory-budget-bytes",
+                                 "--receive-seconds",
+                                 "--drain-seconds",
+                                 "--lame-duck-seconds",
+                                 "--no-reflection",
+                                 "--no-channelz",
+                                 "--kernel",
+                                 "--allow-insecure",
+                                 "--tls-certificate",
+                                 "--tls-key",
+                                 "--tls-client-ca",
+                                 "--tls-reload-seconds",
+                                 "--authorization-policy",
+                                 "--authorization-reload-seconds",
+                                 "--config",
+                                 "LOSSD_THREADS",
+                                 "--http-listen",
+                                 "--log-format",
+                                 "in seconds",
+                                 "in bytes"}) {
     EXPECT_THAT(help, HasSubstr(word));
   }
   testing::internal::CaptureStdout();

@@ -31,6 +31,24 @@ TEST(ListenAddressTest, RejectsAPathTooLongForASocket) {
   EXPECT_FALSE(CheckListenAddress("unix:" + std::string(108, 'p')).ok());
 }
 
+TEST(ListenAddressTest, IsLocalWhereOnlyThisMachineReachesIt) {
+  for (const std::string address :
+       {"127.0.0.1:0", "127.255.255.255:1", "localhost:0", "[::1]:0",
+        "unix:/run/x", "unix:x"}) {
+    EXPECT_TRUE(IsLocalAddress(address)) << address;
+  }
+}
+
+// A name may lead anywhere, and numbers that are no plain address are names.
+TEST(ListenAddressTest, IsNotLocalOtherwise) {
+  for (const std::string address :
+       {"0.0.0.0:0", "126.255.255.255:0", "128.0.0.0:0", "[::]:0", "[::2]:0",
+        "192.168.1.1:0", "host.example:0", "localhost.example:0", "127.1:0",
+        "2130706433:0", "[]:0", "unix-abstract:0", "*:0"}) {
+    EXPECT_FALSE(IsLocalAddress(address)) << address;
+  }
+}
+
 TEST(ListenAddressTest, ShowsThePortThatWasBound) {
   EXPECT_EQ(BoundAddress("127.0.0.1:0", 4711), "127.0.0.1:4711");
   EXPECT_EQ(BoundAddress("[::1]:0", 4711), "[::1]:4711");

@@ -12,9 +12,7 @@ namespace lossd::examples {
 
 Program::Program(std::string name, const std::string& about)
     : name_(std::move(name)), app_(about) {
-  app_.add_option("--target", target_, "The server: HOST:PORT or unix:PATH")
-      ->envname("LOSSD_TARGET")
-      ->capture_default_str();
+  AddTargetFlags(app_, &server_);
   app_.add_option("--timeout", seconds_per_call_,
                   "The most time for each call, in seconds")
       ->check(SecondsCheck())
@@ -28,9 +26,7 @@ int Program::Main(int argc, char** argv,
   } catch (const CLI::ParseError& error) {
     return app_.exit(error) == 0 ? kDone : kBadUsage;
   }
-  ClientOptions options;
-  options.target = target_;
-  const auto client = Client::Connect(options);
+  const auto client = Client::Connect(ClientOptionsFrom(server_));
   if (!client.ok()) return Fail(client.status(), kBadUsage);
   return run(*client);
 } catch (const std::exception& error) {

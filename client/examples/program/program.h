@@ -6,6 +6,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "client/flags/target.h"
 #include "client/lossd/client.h"
 
 namespace lossd::examples {
@@ -14,7 +15,7 @@ inline constexpr int kDone = 0;
 inline constexpr int kFailed = 1;
 inline constexpr int kBadUsage = 2;
 
-// What the command lines of the examples have in common: --target and
+// What the command lines of the examples have in common: --target with TLS,
 // --timeout, and how errors are told.
 class Program {
  public:
@@ -26,7 +27,7 @@ class Program {
   CLI::App& app() { return app_; }
 
   // As parsed.
-  const std::string& target() const { return target_; }
+  const std::string& target() const { return server_.target; }
   double seconds_per_call() const { return seconds_per_call_; }
 
   // Parses the command line and returns what `run` does: the exit code.
@@ -38,7 +39,7 @@ class Program {
  private:
   const std::string name_;
   CLI::App app_;
-  std::string target_ = "127.0.0.1:50051";
+  TargetFlags server_;
   double seconds_per_call_ = 10.0;
 };
 
