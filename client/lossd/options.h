@@ -46,8 +46,8 @@ struct TlsOptions {
 struct ClientOptions {
   // HOST:PORT, unix:PATH or any other gRPC target ("dns:///name:port",
   // "ipv4:10.0.0.1:50051,10.0.0.2:50051"), and always direct: an http_proxy in
-  // the environment is not used. Where it stands for several addresses, calls go
-  // to all that answer, in turn.
+  // the environment is not used. Where it stands for several addresses, calls
+  // go to all that answer, in turn.
   std::string target = "127.0.0.1:50051";
   RetryOptions retry = {};
   std::optional<TlsOptions> tls = std::nullopt;  // none: plaintext
