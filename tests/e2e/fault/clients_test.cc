@@ -6,6 +6,7 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -152,6 +153,11 @@ TEST_F(ClientsTest, ThatDoNotReadTheirAnswersHoldNobodyUp) {
 
 TEST_F(ClientsTest, OfAThousandConnectionsAreServed) {
   constexpr int kConnections = 1000;
+  // This process's own may be 1,024 files.
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
   int64_t port = 0;
   ASSERT_TRUE(
       absl::SimpleAtoi(address_.substr(address_.rfind(':') + 1), &port));
