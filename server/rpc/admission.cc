@@ -55,8 +55,10 @@ bool Admission::Wait(Waiter& waiter) {
 bool Admission::GiveUp(Waiter& waiter) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (waiter.has_room) return false;
     const auto found = std::find(waiting_.begin(), waiting_.end(), &waiter);
-    if (found == waiting_.end()) return false;
+    // One that too many were before.
+    if (found == waiting_.end()) return true;
     waiting_.erase(found);
     if (waiter.bytes > kSmallBytes) --large_waiting_;
   }
@@ -98,6 +100,7 @@ void Admission::Free(int64_t bytes) {
       }
       reserved_bytes_ += waiter.bytes;
       if (!is_small) --large_waiting_;
+      waiter.has_room = true;
       // The waiter may be gone as soon as the lock is.
       on_room.push_back(std::move(waiter.on_room));
       it = waiting_.erase(it);

@@ -31,6 +31,7 @@ class Admission {
     // Called once when the bytes are reserved, by the thread that made room,
     // which holds no lock.
     std::function<void()> on_room;
+    bool has_room = false;  // Admission's own
   };
 
   // `budget_bytes` > 0; 0: there is always room.
@@ -48,7 +49,7 @@ class Admission {
   bool TryEnter(int64_t bytes);
   // Joins those who wait. Returns false where too many do.
   bool Wait(Waiter& waiter);
-  // Returns true if `waiter` had no room yet: it waits no more then, and
+  // Returns true if `waiter` has no room: it waits no more then, if it did, and
   // on_room is not called any more.
   bool GiveUp(Waiter& waiter);
 

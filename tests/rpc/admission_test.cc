@@ -105,7 +105,8 @@ TEST(AdmissionTest, LetsOthersBehindOneThatGivesUp) {
   EXPECT_TRUE(admission.GiveUp(large.waiter));
   EXPECT_TRUE(behind.has_room);
   EXPECT_FALSE(large.has_room);
-  EXPECT_FALSE(admission.GiveUp(large.waiter) && large.has_room);
+  EXPECT_FALSE(admission.GiveUp(behind.waiter));
+  EXPECT_EQ(admission.reserved_bytes(), 55 * kMiB);
 }
 
 TEST(AdmissionTest, LetsACallGrowOnlyWhereThereIsRoom) {
@@ -129,6 +130,9 @@ TEST(AdmissionTest, LetsAThousandWaitAndNoMore) {
     ASSERT_TRUE(admission.Wait(waiters[i])) << i;
   }
   EXPECT_FALSE(admission.Wait(waiters.back()));
+  // It has no room: what was never reserved is not to be given up later.
+  EXPECT_TRUE(admission.GiveUp(waiters.back()));
+  EXPECT_EQ(admission.reserved_bytes(), 60 * kMiB);
 }
 
 TEST(AdmissionTest, NeverReservesMoreThanItsBudgetInManyThreads) {
