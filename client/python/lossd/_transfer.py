@@ -1,6 +1,7 @@
 """How a batch goes to the server: in one message or in chunks. No input or output here:
 Client and AsyncClient share it."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Optional
 
@@ -94,6 +95,17 @@ class Transfer:
         return self._bytes - self._batch.logits.nbytes <= self._limit.bytes
 
 
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Once: frees one large block, whereupon glibc's malloc keeps what is smaller.
+
+    gRPC builds each message in memory of its own, which malloc otherwise gives back to
+    the system and gets again, page by page: 9,000 faults and a third of the time for a
+    gradient of 51 MB. No page of the block is ever touched; other systems do not care.
+    """
+    bytes((32 << 20) - 8192)  # just below the largest block that malloc learns from
+
+
 class StreamAttempt:
     """One StreamLoss: its messages, and what becomes of its answers.
 
@@ -109,6 +121,7 @@ class StreamAttempt:
         self._gradient = batch.empty_gradient() if batch.wants_gradient else None
         self._room = memoryview(b"")
         if self._gradient is not None:
+            _keep_freed_memory()
             self._room = memoryview(self._gradient.reshape(-1).view(np.uint8))
         self._rows_sent = 0
         self._rows_answered = 0
