@@ -164,7 +164,8 @@ def _read_error_info(data: memoryview, details: dict) -> None:
             entry = dict(_wire.read_fields(value))
             empty = memoryview(b"")
             metadata[_text(entry.get(1, empty))] = _text(entry.get(2, empty))
-    details["metadata"] = metadata
+    # A map has no order on the wire.
+    details["metadata"] = dict(sorted(metadata.items()))
 
 
 def _read_bad_request(data: memoryview, details: dict) -> None:
