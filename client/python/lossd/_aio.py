@@ -24,9 +24,9 @@ T = TypeVar("T")
 class AsyncClient(LossMethods[Awaitable[LossResult], Awaitable[np.ndarray]]):
     """Client for asyncio: the same arguments and methods, to be awaited.
 
-    Arguments are looked at, and the time begins, when a method is called. A task that is
-    cancelled cancels its call; the option `cancellation` is Client's alone. Messages are
-    built on the event loop's thread: about a millisecond for each 4 MiB.
+    Arguments are looked at, and the time begins, when a method is called. A task that
+    is cancelled cancels its call; the option `cancellation` is Client's alone. Messages
+    are built on the event loop's thread: a millisecond for some 20 MB.
 
     Belongs to the event loop of its first call. Use it in an `async with`, or close it.
     """
@@ -160,8 +160,8 @@ class AsyncClient(LossMethods[Awaitable[LossResult], Awaitable[np.ndarray]]):
         if error.is_from_server:
             await asyncio.sleep(seconds)
             return
-        multi_callable = self._channel.unary_unary(_connection.SERVICE + "GetServerInfo")
-        waiting = multi_callable(b"", timeout=seconds, wait_for_ready=True)
+        ask = self._channel.unary_unary(_connection.SERVICE + "GetServerInfo")
+        waiting = ask(b"", timeout=seconds, wait_for_ready=True)
         try:
             await asyncio.sleep(seconds)
         finally:

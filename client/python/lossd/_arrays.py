@@ -111,7 +111,8 @@ def double_tensor(name: str, values: Any) -> Tensor:
     try:
         return Tensor(_sendable(np.asarray(values, np.float64)), pb.DATA_TYPE_FLOAT64)
     except (TypeError, ValueError) as error:
-        raise InvalidArgumentError(f"{name}: {error}, want numbers", field=name) from None
+        message = f"{name}: {error}, want numbers"
+        raise InvalidArgumentError(message, field=name) from None
 
 
 def label_tensor(values: Any) -> Tensor:
@@ -160,7 +161,9 @@ def type_name(data_type: int) -> str:
     return _NAMES.get(data_type, f"data type {data_type}")
 
 
-def array_of(name: str, data: memoryview, want: tuple[int, ...], data_type: int) -> np.ndarray:
+def array_of(
+    name: str, data: memoryview, want: tuple[int, ...], data_type: int
+) -> np.ndarray:
     """The array of a Tensor message: a read-only view of its bytes.
 
     Raises InternalError: another shape or type than asked for.

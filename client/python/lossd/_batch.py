@@ -114,6 +114,7 @@ class Batch:
         sent = set(self.outputs)
         if reduction == "none" and "loss" in sent:
             sent.add("row_losses")
+        policy = _NON_FINITE[choice("non_finite", non_finite, _NON_FINITE)]
         self._fields = pb.ComputeLossRequest(
             loss=loss_to_proto(loss),
             reduction=_REDUCTIONS[reduction],
@@ -121,7 +122,7 @@ class Batch:
             # Nothing asked for is an empty list to us, and a default to the server.
             outputs=sorted(_OUTPUTS[name] for name in sent) or [pb.OUTPUT_LOSS],
             gradient_data_type=gradient_type,
-            non_finite_policy=_NON_FINITE[choice("non_finite", non_finite, _NON_FINITE)],
+            non_finite_policy=policy,
         )
         if divisor is not None:
             self._fields.divisor = float(divisor)
@@ -152,7 +153,8 @@ class Batch:
         return "gradient" in self.outputs
 
     def _pieces(self) -> list[Bytes]:
-        """The request but for its logits: they have the highest number, so they end it."""
+        """The request but for its logits: they have the highest number, so they end
+        it."""
         pieces: list[Bytes] = [self._fields.SerializeToString()]
         for number in sorted(self._tensors):
             pieces += self._tensors[number].pieces(number)
@@ -163,7 +165,8 @@ class Batch:
         return self._pieces() + self.logits.pieces(number)
 
     def request(self) -> bytes:
-        """The ComputeLossRequest: the one copy of logits and labels on their way out."""
+        """The ComputeLossRequest: the one copy of logits and labels on their way
+        out."""
         return b"".join(self._whole())
 
     def request_bytes(self) -> int:
@@ -186,8 +189,8 @@ class Batch:
         return b"".join(_nested(number, self._pieces() + [head]))
 
     def stream_chunks(self, chunk_rows: int) -> Iterator[tuple[int, bytes]]:
-        """StreamLossRequests with the logits of `chunk_rows` rows each, and how many rows
-        have come with each. REQUIRES: the class axis last."""
+        """StreamLossRequests with the logits of `chunk_rows` rows each, and how many
+        rows have come with each. REQUIRES: the class axis last."""
         raw = self.logits.raw()
         row_bytes = len(raw) // max(self.rows, 1)
         for first in range(0, self.rows, chunk_rows):
@@ -263,9 +266,10 @@ class Batch:
     def product(self, answer: bytes) -> np.ndarray:
         """The array of a ComputeHessianVectorProductResponse."""
         shape, data_type = self.logits.shape, self.logits.data_type
+        wanted = pb.ComputeHessianVectorProductResponse.PRODUCT_FIELD_NUMBER
         try:
             for number, value in _wire.read_fields(memoryview(answer)):
-                if number == pb.ComputeHessianVectorProductResponse.PRODUCT_FIELD_NUMBER:
+                if number == wanted:
                     array = _arrays.array_of("product", value, shape, data_type)
                     return self._without_class_of_one(array)
         except (_wire.WireError, TypeError):

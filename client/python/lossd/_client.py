@@ -21,17 +21,18 @@ T = TypeVar("T")
 
 
 class Client(LossMethods[LossResult, np.ndarray]):
-    """A connection to one lossd (or to several behind one name), made when first used and
-    made again whenever it was lost.
+    """A connection to one lossd (or to several behind one name), made when first used
+    and made again whenever it was lost.
 
     target: HOST:PORT, unix:PATH or any other gRPC target; an http_proxy in the
         environment is not used
-    timeout: seconds for each call that does not say its own, retries and waits included;
-        None: as long as it takes
+    timeout: seconds for each call that does not say its own, retries and waits
+        included; None: as long as it takes
     retry: what to do after UNAVAILABLE
     tls: None is plaintext
 
-    Threads: any number at once; each call blocks its own. Use it in a `with`, or close it.
+    Threads: any number at once; each call blocks its own. Use it in a
+        `with`, or close it.
     """
 
     def __init__(
@@ -158,8 +159,8 @@ class Client(LossMethods[LossResult, np.ndarray]):
         raise AssertionError("not reached")
 
     def _wait(self, seconds: float, error: Error, cancellation: Cancellation) -> None:
-        """Waits; meanwhile the channel connects, where that is what failed. It does so for
-        calls only: one that waits for the connection is under way, too."""
+        """Waits; meanwhile the channel connects, where that is what failed. It does so
+        for calls only: one that waits for the connection is under way, too."""
         if error.is_from_server:
             cancellation.wait(seconds)
             return

@@ -27,8 +27,8 @@ def channel_options(retry: RetryOptions, tls: Optional[TlsOptions]) -> list[tupl
         ("grpc.lb_policy_name", "round_robin"),
         # An http_proxy of the environment is for web pages.
         ("grpc.enable_http_proxy", 0),
-        # A channel answers at once from its last failure until it tries to connect again:
-        # by default our attempts would not reach a server that is back.
+        # A channel answers at once from its last failure until it tries to connect
+        # again: by default our attempts would not reach a server that is back.
         ("grpc.initial_reconnect_backoff_ms", max(1, reconnect_ms)),
         ("grpc.max_reconnect_backoff_ms", 1000),
     ]

@@ -19,18 +19,18 @@ Array = TypeVar("Array")  # numpy.ndarray, or an awaitable of it
 
 
 class LossMethods(abc.ABC, Generic[Result, Array]):
-    """compute_loss and hessian_vector_product speak the contract. The other methods have
-    PyTorch's names, defaults and meaning: classes on axis 1, "mean" and "sum" over what
-    PyTorch takes them over, "none" for what it leaves.
+    """compute_loss and hessian_vector_product speak the contract. The other methods
+    have PyTorch's names, defaults and meaning: classes on axis 1, "mean" and "sum" over
+    what PyTorch takes them over, "none" for what it leaves.
 
-    Arrays: logits are float16, float32, float64 or lossd.BFloat16, of any rank; labels are
-    class indices of an integer type, of the logits' shape without the class axis, or
-    targets of any float type and the logits' shape. What is C-contiguous and
+    Arrays: logits are float16, float32, float64 or lossd.BFloat16, of any rank; labels
+    are class indices of an integer type, of the logits' shape without the class axis,
+    or targets of any float type and the logits' shape. What is C-contiguous and
     little-endian is copied once, into the request; anything else once more before.
 
     Raises, all of them lossd.Error: InvalidArgumentError (a ValueError, too),
-    ResourceExhaustedError, UnavailableError, DeadlineExceededError (a TimeoutError, too),
-    CancelledError, UnimplementedError, InternalError, PermissionDeniedError.
+    ResourceExhaustedError, UnavailableError, DeadlineExceededError (a TimeoutError,
+    too), CancelledError, UnimplementedError, InternalError, PermissionDeniedError.
     """
 
     _default_timeout: Optional[float]
@@ -70,19 +70,19 @@ class LossMethods(abc.ABC, Generic[Result, Array]):
         reduction: "mean", "sum" or "none"
         class_axis: the logits' axis that holds the classes
         divisor: replaces the mean's denominator; in [1e-100, 1e100]
-        row_weights: [rows], or the logits' shape without the class axis; multiplies each
-            row's loss and is in the mean's denominator
+        row_weights: [rows], or the logits' shape without the class axis; multiplies
+            each row's loss and is in the mean's denominator
         upstream_gradient: the same, or one value unless the reduction is "none";
             multiplies each row's gradient
         outputs: of "loss", "gradient", "row_losses", "log_sum_exp", "probabilities",
             "log_probabilities" and "predictions", what to compute and send
         gradient_dtype: any float type, or "bfloat16"; None: the logits'
-        non_finite: "reject" has NaN or +inf in a logit raise InvalidArgumentError with row
-            and class; "propagate" computes, as PyTorch does
+        non_finite: "reject" has NaN or +inf in a logit raise InvalidArgumentError with
+            row and class; "propagate" computes, as PyTorch does
         timeout: seconds, retries and waits included; None: the client's, math.inf: none
         transfer: "unary" is one message each way, "stream" chunks of whole rows; "auto"
-            goes in chunks from 4 MiB of logits on, or when the server or a message takes
-            less than the batch, but where the class axis is not the last or
+            goes in chunks from 4 MiB of logits on, or when the server or a message
+            takes less than the batch, but where the class axis is not the last or
             probabilities are asked for, which cannot be
         progress: called with rows done and rows in all, as their gradient comes on the
             caller's thread; with no gradient wanted as they are sent, on gRPC's; starts
@@ -147,7 +147,9 @@ class LossMethods(abc.ABC, Generic[Result, Array]):
         )
         return self._multiply(batch, batch.vector(vector), call)
 
-    def _named(self, make: Callable[..., Batch], options: dict, *arguments: Any) -> Result:
+    def _named(
+        self, make: Callable[..., Batch], options: dict, *arguments: Any
+    ) -> Result:
         call = Call.taken_from(options, self._default_timeout)
         return self._compute(make(*arguments, **options), call)
 
@@ -165,9 +167,9 @@ class LossMethods(abc.ABC, Generic[Result, Array]):
         logit_softcap: Optional[float] = None,
         **options: Any,
     ) -> Result:
-        """Softmax cross-entropy with class indices or probabilities as labels; the mean is
-        over the counted rows' weights. z_loss, logit_scale and logit_softcap are lossd's:
-        SoftmaxCrossEntropy. options: compute_loss."""
+        """Softmax cross-entropy with class indices or probabilities as labels; the mean
+        is over the counted rows' weights. z_loss, logit_scale and logit_softcap are
+        lossd's: SoftmaxCrossEntropy. options: compute_loss."""
         options.update(
             z_loss=z_loss, logit_scale=logit_scale, logit_softcap=logit_softcap
         )
@@ -191,7 +193,8 @@ class LossMethods(abc.ABC, Generic[Result, Array]):
         reduction: str = "mean",
         **options: Any,
     ) -> Result:
-        """-w_y z_y of logits that are log-probabilities already. options: compute_loss."""
+        """-w_y z_y of logits that are log-probabilities already. options:
+        compute_loss."""
         arguments = (log_probabilities, labels, weight, ignore_index, reduction)
         return self._named(named.nll_loss, options, *arguments)
 
@@ -229,7 +232,8 @@ class LossMethods(abc.ABC, Generic[Result, Array]):
         reduction: str = "mean",
         **options: Any,
     ) -> Result:
-        """-w_y (1 - p_y)^gamma ln p_y, reduced as cross_entropy. options: compute_loss."""
+        """-w_y (1 - p_y)^gamma ln p_y, reduced as cross_entropy. options:
+        compute_loss."""
         arguments = (logits, labels, gamma, weight, ignore_index, reduction)
         return self._named(named.softmax_focal_loss, options, *arguments)
 
@@ -242,8 +246,8 @@ class LossMethods(abc.ABC, Generic[Result, Array]):
         reduction: str = "mean",
         **options: Any,
     ) -> Result:
-        """RetinaNet's focal loss of elements. Unlike torchvision's: no alpha and the mean
-        unless asked for otherwise. options: compute_loss."""
+        """RetinaNet's focal loss of elements. Unlike torchvision's: no alpha and the
+        mean unless asked for otherwise. options: compute_loss."""
         arguments = (logits, labels, gamma, alpha, reduction)
         return self._named(named.sigmoid_focal_loss, options, *arguments)
 
@@ -258,7 +262,8 @@ class LossMethods(abc.ABC, Generic[Result, Array]):
     ) -> Result:
         """T^2 KL(teacher || softmax(logits / T)), the mean over rows: PyTorch's
         kl_div(log_softmax(logits, 1), teacher, reduction="batchmean") at T = 1. With
-        targets_are_logits the teacher is softmax(teacher / T). options: compute_loss."""
+        targets_are_logits the teacher is softmax(teacher / T). options:
+        compute_loss."""
         arguments = (logits, teacher, temperature, targets_are_logits, reduction)
         return self._named(named.distillation_loss, options, *arguments)
 
@@ -272,8 +277,8 @@ class LossMethods(abc.ABC, Generic[Result, Array]):
         reduction: str = "mean",
         **options: Any,
     ) -> Result:
-        """w_y / C times the sum over i != y of max(0, margin - z_y + z_i)^p; the mean is
-        over rows, whatever their weights. options: compute_loss."""
+        """w_y / C times the sum over i != y of max(0, margin - z_y + z_i)^p; the mean
+        is over rows, whatever their weights. options: compute_loss."""
         arguments = (logits, labels, p, margin, weight, reduction)
         return self._named(named.multi_margin_loss, options, *arguments)
 

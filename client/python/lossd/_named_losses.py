@@ -218,10 +218,11 @@ def _over_elements(
     reduction: str,
     options: dict,
 ) -> Batch:
-    """The mean over all elements is lossd's; a sum, the elements' own losses and weights
-    of elements take a row for each."""
+    """The mean over all elements is lossd's; a sum, the elements' own losses and
+    weights of elements take a row for each."""
     tensor = _arrays.float_tensor("logits", logits)
-    if reduction == "mean" and weight is None and math.prod(tensor.shape) > 0 < len(tensor.shape):
+    has_rows = len(tensor.shape) > 0 and math.prod(tensor.shape) > 0
+    if reduction == "mean" and weight is None and has_rows:
         return Batch(loss, tensor, labels, reduction=reduction, **options)
     options = dict(options)
     if tensor.shape:

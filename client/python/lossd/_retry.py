@@ -11,10 +11,10 @@ from lossd.options import RetryOptions
 def retry_delay(
     options: RetryOptions, attempt: int, error: Error, random: float
 ) -> Optional[float]:
-    """The seconds to wait after attempt number `attempt` (from 1) failed with `error`, or
+    """The seconds to wait after attempt number `attempt` (from 1) failed with `error`;
     None: give up. The pushback goes before RetryInfo; as gRPC has it, one that is
-    negative or no number forbids to retry. What the server asks for is lengthened by the
-    jitter, never shortened. REQUIRES: 0 <= random < 1.
+    negative or no number forbids to retry. What the server asks for is lengthened by
+    the jitter, never shortened. REQUIRES: 0 <= random < 1.
     """
     if error.code != grpc.StatusCode.UNAVAILABLE or attempt >= options.max_attempts:
         return None

@@ -26,8 +26,8 @@ MAX_MESSAGE_BYTES = 2**31 - 1 - 64 * 1024
 
 
 class ServerLimit:
-    """The most bytes of a message that the server takes, as far as it has said; at first
-    whatever a message can hold."""
+    """The most bytes of a message that the server takes, as far as it has said; at
+    first whatever a message can hold."""
 
     def __init__(self) -> None:
         self.bytes = MAX_MESSAGE_BYTES
@@ -35,7 +35,8 @@ class ServerLimit:
     def learn(self, error: Error) -> bool:
         """Whether `error` says that a message was larger; if so, that is known now."""
         limit = error.metadata.get("max_request_bytes", "")
-        if error.reason != "REQUEST_TOO_LARGE" or not limit.isdecimal() or int(limit) < 1:
+        is_limit = error.reason == "REQUEST_TOO_LARGE" and limit.isdecimal()
+        if not is_limit or int(limit) < 1:
             return False
         self.bytes = int(limit)
         return True
@@ -45,8 +46,8 @@ def _no_stream(batch: Batch) -> str:
     """Why `batch` cannot be a stream; empty: it can."""
     if batch.axis != len(batch.logits.shape) - 1:
         return (
-            f"class_axis = {batch.axis} of logits of shape {batch.logits.shape}, want the "
-            "last for a stream: its chunks are of whole rows"
+            f"class_axis = {batch.axis} of logits of shape {batch.logits.shape}, "
+            "want the last for a stream: its chunks are of whole rows"
         )
     for name in ("probabilities", "log_probabilities"):
         if name in batch.outputs:
@@ -146,8 +147,8 @@ class StreamAttempt:
             self._progress(rows, self._batch.rows)
 
     def take(self, answer: bytes) -> None:
-        """Takes a StreamLossResponse. Raises InternalError: one that is no valid message,
-        or none that should come now."""
+        """Takes a StreamLossResponse. Raises InternalError: one that is no valid
+        message, or none that should come now."""
         if self._summary is not None:
             raise InternalError("the server answered more after its summary")
         try:
@@ -183,8 +184,9 @@ class StreamAttempt:
         most = self._rows_sent - first
         if rest or not 0 < rows <= most:
             raise InternalError(
-                f"the server answered {len(raw)} bytes of gradient from row {first}, want a "
-                f"positive multiple of {row_bytes} up to {most * row_bytes}, the rows sent"
+                f"the server answered {len(raw)} bytes of gradient from row {first}, "
+                f"want a positive multiple of {row_bytes} up to {most * row_bytes}, "
+                "the rows sent"
             )
         self._room[first * row_bytes : first * row_bytes + len(raw)] = raw
         self._rows_answered += rows

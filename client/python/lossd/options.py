@@ -42,7 +42,8 @@ class RetryOptions:
     def _check(self, name: str, fits: bool, want: str) -> None:
         if not fits:
             raise InvalidArgumentError(
-                f"retry.{name} = {getattr(self, name)}, want {want}", field=f"retry.{name}"
+                f"retry.{name} = {getattr(self, name)}, want {want}",
+                field=f"retry.{name}",
             )
 
 
@@ -53,8 +54,8 @@ class TlsOptions:
     # Those whose signature a server's certificate must lead to; None: those that gRPC
     # trusts by itself.
     ca_file: Optional[str] = None
-    # What the client shows of itself to a server that asks, and its private key, without
-    # a password: both or neither.
+    # What the client shows of itself to a server that asks, and its private key,
+    # without a password: both or neither.
     certificate_file: Optional[str] = None
     key_file: Optional[str] = None
     # The name that the server's certificate must bear; None: the target's.

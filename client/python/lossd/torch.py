@@ -6,15 +6,15 @@
     loss = lossd.torch.cross_entropy(model(x), y)
     loss.backward()
 
-Names, defaults and meaning are PyTorch's, as far as it has the loss; what PyTorch takes by
-position after `weight` is by keyword here. Each call is one to the server, which answers
-loss and gradient at once; backward() makes none. A second derivative
-(create_graph=True) is one call more, a Hessian-vector product; there is no third, and no
-second of multi_margin_loss.
+Names, defaults and meaning are PyTorch's, as far as it has the loss; what PyTorch takes
+by position after `weight` is by keyword here. Each call is one to the server, which
+answers loss and gradient at once; backward() makes none. A second derivative
+(create_graph=True) is one call more, a Hessian-vector product; there is no third, and
+no second of multi_margin_loss.
 
 Further keyword options are those of lossd.Client.compute_loss, but for outputs,
-gradient_dtype and upstream_gradient, which are autograd's to choose, and `client`, which
-goes before use()'s. non_finite is "propagate" here, as PyTorch does it.
+gradient_dtype and upstream_gradient, which are autograd's to choose, and `client`,
+which goes before use()'s. non_finite is "propagate" here, as PyTorch does it.
 
 Tensors: float16, bfloat16, float32 or float64; one of another device is copied to the
 CPU, its results back. Only the logits get a gradient: labels and weights that require
@@ -59,7 +59,8 @@ def _to_tensor(array: np.ndarray, like: torch.Tensor) -> torch.Tensor:
     # PyTorch has no read-only tensors: a view of an answer becomes an array of its own.
     array = array if array.flags.writeable else array.copy()
     if like.dtype == torch.bfloat16:
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).to(like.device)
+        bits = torch.from_numpy(array.view(np.int16))
+        return bits.view(torch.bfloat16).to(like.device)
     return torch.from_numpy(array).to(like.device)
 
 
@@ -69,7 +70,8 @@ def _plain(name: str, value: Any) -> Any:
         return value
     if value.requires_grad:
         raise InvalidArgumentError(
-            f"{name} requires a gradient, want it detached: lossd has the logits' alone",
+            f"{name} requires a gradient, want it detached: lossd has the logits' "
+            "alone",
             field=name,
         )
     return _to_array(value)
@@ -104,7 +106,9 @@ class _Loss(torch.autograd.Function):
     """The loss; its gradient is computed with it."""
 
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, problem: _Problem, wants_gradient: bool):
+    def forward(
+        ctx: Any, logits: torch.Tensor, problem: _Problem, wants_gradient: bool
+    ):
         outputs = ("loss", "gradient") if wants_gradient else ("loss",)
         batch = problem.make(_to_array(logits), outputs=outputs)
         result = problem.client._compute(batch, problem.call(*_CALL_OPTIONS))
@@ -119,8 +123,10 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor):
         logits, gradient = ctx.saved_tensors
-        product = _Gradient.apply(logits, upstream, gradient, ctx.problem, ctx.class_axis)
-        return product, None, None
+        of_logits = _Gradient.apply(
+            logits, upstream, gradient, ctx.problem, ctx.class_axis
+        )
+        return of_logits, None, None
 
 
 class _Gradient(torch.autograd.Function):
@@ -277,8 +283,8 @@ def sigmoid_focal_loss(
     reduction: str = "mean",
     **options: Any,
 ) -> torch.Tensor:
-    """lossd.Client.sigmoid_focal_loss: unlike torchvision's, no alpha and the mean unless
-    asked for otherwise."""
+    """lossd.Client.sigmoid_focal_loss: unlike torchvision's, no alpha and the mean
+    unless asked for otherwise."""
     return _apply(
         named.sigmoid_focal_loss,
         input,
@@ -299,7 +305,8 @@ def distillation_loss(
     reduction: str = "mean",
     **options: Any,
 ) -> torch.Tensor:
-    """lossd.Client.distillation_loss, of the student's logits, not log-probabilities."""
+    """lossd.Client.distillation_loss, of the student's logits, not
+    log-probabilities."""
     return _apply(
         named.distillation_loss,
         input,
