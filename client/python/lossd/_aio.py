@@ -28,6 +28,8 @@ class AsyncClient(LossMethods[Awaitable[LossResult], Awaitable[np.ndarray]]):
     is cancelled cancels its call; the option `cancellation` is Client's alone. Messages
     are built on the event loop's thread: a millisecond for some 20 MB.
 
+    Arrays must stay as they are until the call is over.
+
     Belongs to the event loop of its first call. Use it in an `async with`, or close it.
     """
 
@@ -39,9 +41,7 @@ class AsyncClient(LossMethods[Awaitable[LossResult], Awaitable[np.ndarray]]):
         retry: RetryOptions = RetryOptions(),
         tls: Optional[TlsOptions] = None,
     ):
-        if not target:
-            raise InvalidArgumentError("the target is empty", field="target")
-        self._target = target
+        self._target = _connection.check_target(target)
         self._default_timeout = _connection.check_timeout(timeout)
         self._retry = retry
         self._limit = ServerLimit()

@@ -1,7 +1,7 @@
 """NumPy arrays as the contract's tensors, and back."""
 
 import math
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 
@@ -54,6 +54,17 @@ class Tensor(NamedTuple):
     @property
     def shape(self) -> tuple[int, ...]:
         return self.values.shape
+
+    @property
+    def has_integers(self) -> bool:
+        return self.data_type in (pb.DATA_TYPE_INT32, pb.DATA_TYPE_INT64)
+
+    def doubles(self) -> np.ndarray:
+        """The elements as float64."""
+        values = self.values
+        if self.data_type == pb.DATA_TYPE_BFLOAT16:
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return values.astype(np.float64)
 
     def raw(self) -> memoryview:
         """The elements' bytes: a view."""

@@ -14,7 +14,7 @@ from lossd._batch import Batch, LossResult
 from lossd._connection import Call
 from lossd._methods import LossMethods
 from lossd._transfer import ServerLimit, StreamAttempt, Transfer
-from lossd.errors import CancelledError, Error, InvalidArgumentError, from_rpc
+from lossd.errors import CancelledError, Error, from_rpc
 from lossd.options import Cancellation, RetryOptions, ServerInfo, TlsOptions
 
 T = TypeVar("T")
@@ -43,9 +43,7 @@ class Client(LossMethods[LossResult, np.ndarray]):
         retry: RetryOptions = RetryOptions(),
         tls: Optional[TlsOptions] = None,
     ):
-        if not target:
-            raise InvalidArgumentError("the target is empty", field="target")
-        self._target = target
+        self._target = _connection.check_target(target)
         self._default_timeout = _connection.check_timeout(timeout)
         self._retry = retry
         self._limit = ServerLimit()

@@ -37,6 +37,13 @@ def channel_options(retry: RetryOptions, tls: Optional[TlsOptions]) -> list[tupl
     return options
 
 
+def check_target(target: str) -> str:
+    """`target`, which says something."""
+    if not target:
+        raise InvalidArgumentError("the target is empty", field="target")
+    return target
+
+
 def check_timeout(timeout: Optional[float]) -> Optional[float]:
     """`timeout`; None where a call may take as long as it wants."""
     if timeout is None or timeout == math.inf:

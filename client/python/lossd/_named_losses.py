@@ -19,6 +19,31 @@ from lossd._batch import Batch, class_axis_of
 from lossd.errors import InvalidArgumentError
 
 
+def _doubles(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """`values`, broadcast to `shape`."""
+    array = _arrays.double_tensor(name, values).doubles()
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise InvalidArgumentError(
+            f"{name} has shape {array.shape}, want one that broadcasts to {shape}",
+            field=name,
+        ) from None
+
+
+def _row_weights(options: dict, shape: tuple[int, ...]) -> Optional[np.ndarray]:
+    """Takes the row weights out of `options`, in the rows' shape."""
+    values = options.pop("row_weights", None)
+    if values is None:
+        return None
+    array = _arrays.double_tensor("row_weights", values).doubles()
+    if array.size != math.prod(shape):
+        raise InvalidArgumentError(
+            f"row_weights has shape {array.shape}, want {shape}", field="row_weights"
+        )
+    return array.reshape(shape)
+
+
 def _with_pytorch_axis(logits: Tensor, options: dict) -> dict:
     axis = 1 if len(logits.shape) > 1 else 0
     return {"class_axis": axis, **options}
@@ -50,7 +75,7 @@ def cross_entropy(
         label_smoothing=label_smoothing,
         class_weights=weight,
         # As in PyTorch, without effect on probabilities.
-        ignore_index=ignore_index if tensor.values.dtype.kind == "i" else None,
+        ignore_index=ignore_index if tensor.has_integers else None,
         z_loss=z_loss,
         logit_scale=logit_scale,
         logit_softcap=logit_softcap,
@@ -115,9 +140,9 @@ def multi_margin_loss(
     axis = class_axis_of(tensor, options["class_axis"])
     classes = tensor.shape[axis]
     rows_shape = tensor.shape[:axis] + tensor.shape[axis + 1 :]
-    rows = np.broadcast_to(np.float64(1), rows_shape)
-    if options.get("row_weights") is not None:
-        rows = np.asarray(options["row_weights"], np.float64).reshape(rows_shape)
+    rows = _row_weights(options, rows_shape)
+    if rows is None:
+        rows = np.ones(rows_shape)
     if reduction == "mean" and options.get("divisor") is None:
         options["divisor"] = rows.sum() or None
     factors = rows * ((classes - 1) / classes if classes else 0.0)
@@ -132,12 +157,8 @@ def multi_margin_loss(
 def _weights_of_labels(
     weight: Any, labels: Tensor, classes: int, rows_shape: tuple[int, ...]
 ) -> np.ndarray:
-    weight = np.asarray(weight, np.float64)
-    if weight.shape != (classes,):
-        raise InvalidArgumentError(
-            f"weight has shape {weight.shape}, want {(classes,)}", field="weight"
-        )
-    if labels.values.dtype.kind != "i" or labels.shape != rows_shape:
+    weight = _doubles("weight", weight, (classes,))
+    if not labels.has_integers or labels.shape != rows_shape:
         return np.float64(1)  # the server says what is wrong with the labels
     return weight[np.clip(labels.values, 0, classes - 1)]
 
@@ -162,14 +183,17 @@ def binary_cross_entropy_with_logits(
     # Any other pos_weight w goes into rows of one element: with targets t it is
     # P = w t, N = 1 - t, the same as the weight P + N and the target P / (P + N).
     labels = _arrays.label_tensor(labels)
-    targets = np.asarray(labels.values, np.float64)
+    if labels.has_integers:
+        # The server says that it wants targets.
+        return Batch(losses.SigmoidCrossEntropy(), tensor, labels, **options)
+    targets = labels.doubles()
     smoothing = float(label_smoothing)
     targets = (1 - smoothing) * targets + smoothing / 2
-    positive = np.asarray(pos_weight, np.float64) * targets
+    positive = _doubles("pos_weight", pos_weight, targets.shape) * targets
     both = positive + (1 - targets)
     targets = np.divide(positive, both, out=np.zeros_like(both), where=both != 0)
     loss = losses.SigmoidCrossEntropy()
-    weight = both if weight is None else both * np.asarray(weight, np.float64)
+    weight = both if weight is None else both * _doubles("weight", weight, both.shape)
     return _over_elements(loss, tensor, targets, weight, reduction, options)
 
 
@@ -230,18 +254,20 @@ def _over_elements(
         classes = tensor.shape[axis]
     else:
         axis, classes = 0, 1
-    row_weights = options.pop("row_weights", None)
+    rows_shape = tensor.shape[:axis] + tensor.shape[axis + 1 :]
+    row_weights = _row_weights(options, rows_shape)
     if row_weights is not None:
-        row_weights = np.expand_dims(np.asarray(row_weights, np.float64), axis)
+        row_weights = np.expand_dims(row_weights, axis)
         row_weights = np.broadcast_to(row_weights, tensor.shape)
     if reduction == "mean":
-        rows = math.prod(tensor.shape) / classes if classes else 0
-        if row_weights is not None:
-            rows = row_weights.sum() / classes
-        divisor = options.get("divisor")
-        options["divisor"] = (classes * (rows if divisor is None else divisor)) or None
+        if options.get("divisor") is not None:
+            options["divisor"] *= classes
+        elif row_weights is None:
+            options["divisor"] = math.prod(tensor.shape) or None
+        else:
+            options["divisor"] = row_weights.sum() or None
     if weight is not None:
-        weight = np.broadcast_to(np.asarray(weight, np.float64), tensor.shape)
+        weight = _doubles("weight", weight, tensor.shape)
         row_weights = weight if row_weights is None else weight * row_weights
     return Batch(
         loss,

@@ -57,7 +57,9 @@ class ScriptedServer(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(counted)
 
     def __enter__(self):
-        self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+        self._server = grpc.server(
+            concurrent.futures.ThreadPoolExecutor(4),
+            options=[("grpc.max_receive_message_length", -1)])
         self._server.add_generic_rpc_handlers((self,))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()

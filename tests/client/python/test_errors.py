@@ -8,7 +8,7 @@ import numpy as np
 
 import lossd
 from lossd import errors
-from support import SERVICE, ScriptedServer, draw, start_server
+from support import ScriptedServer, draw, start_server
 
 
 def setUpModule():
@@ -83,6 +83,25 @@ class ServerErrorTest(unittest.TestCase):
         for transfer in ("unary", "stream"):
             with self.assertRaisesRegex(lossd.CancelledError, "closed"):
                 closed.cross_entropy(LOGITS, [0, 1], transfer=transfer)
+
+    def test_closing_ends_the_calls_under_way(self):
+        for transfer in ("unary", "stream"):
+            begun, ended = threading.Event(), threading.Event()
+
+            def wait(request, context):
+                context.add_callback(ended.set)
+                begun.set()
+                ended.wait()
+                return b""
+
+            with ScriptedServer(ComputeLoss=wait, StreamLoss=wait) as scripted:
+                closed = lossd.Client(scripted.address, timeout=None)
+                thread = threading.Thread(target=lambda: (begun.wait(), closed.close()))
+                thread.start()
+                with self.assertRaises(lossd.CancelledError):
+                    closed.cross_entropy(LOGITS, [0, 1], transfer=transfer)
+                thread.join()
+                ended.wait()
 
     def test_unknown_codes_and_broken_details_are_errors_still(self):
         def fail(request, context):

@@ -6,7 +6,7 @@ import unittest
 import numpy as np
 
 import lossd
-from support import draw, draw_labels, start_server
+from support import draw, start_server
 
 
 def setUpModule():

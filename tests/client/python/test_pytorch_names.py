@@ -90,6 +90,44 @@ class NamesTest(unittest.TestCase):
         self.same(name, draw((3, 4, 5), np.float64), np.ones((3, 4, 5)),
                   tensors=["pos_weight"], pos_weight=[[1], [2], [0.5], [3]])
 
+    def test_bfloat16_means_its_values_wherever_it_goes(self):
+        def bits_of(array):
+            return (np.float32(array).view(np.uint32) >> 16).astype(np.uint16)
+
+        logits, labels = draw((2, 3)), np.float64([[1, 0, 0.5], [0.25, 1, 0]])
+        weight, pos_weight = np.float64([[0.5], [2]]), np.float64([1, 2, 3])
+        for reduction in REDUCTIONS:
+            want = client.binary_cross_entropy_with_logits(
+                logits, labels, weight, reduction, pos_weight)
+            got = client.binary_cross_entropy_with_logits(
+                logits, *(lossd.BFloat16(bits_of(x)) for x in (labels, weight)), reduction,
+                lossd.BFloat16(bits_of(pos_weight)))
+            np.testing.assert_array_equal(got.gradient, want.gradient)
+        margin = client.multi_margin_loss(logits, [0, 2], weight=pos_weight)
+        bits = client.multi_margin_loss(
+            logits, [0, 2], weight=lossd.BFloat16(bits_of(pos_weight)))
+        self.assertEqual(bits.loss, margin.loss)
+
+    def test_integers_are_no_targets_whatever_way_they_go(self):
+        for options in ({}, {"pos_weight": 2.0}, {"weight": 2.0}, {"reduction": "sum"}):
+            with self.assertRaisesRegex(lossd.InvalidArgumentError, "labels"):
+                client.binary_cross_entropy_with_logits(
+                    draw((2, 3)), np.ones((2, 3), int), **options)
+
+    def test_shapes_that_do_not_fit_are_refused(self):
+        logits = draw((2, 3))
+        for name, options in (("weight", {"weight": [1, 2]}),
+                              ("pos_weight", {"pos_weight": [1, 2]}),
+                              ("row_weights", {"weight": 1.0, "row_weights": [1, 2, 3]})):
+            with self.assertRaisesRegex(lossd.InvalidArgumentError, name):
+                client.binary_cross_entropy_with_logits(logits, np.ones((2, 3)), **options)
+        for divisor in (0, -1):
+            with self.assertRaisesRegex(lossd.InvalidArgumentError, "divisor"):
+                client.binary_cross_entropy_with_logits(
+                    logits, np.ones((2, 3)), weight=1.0, divisor=divisor)
+        with self.assertRaisesRegex(lossd.InvalidArgumentError, "row_weights"):
+            client.multi_margin_loss(logits, [0, 1], row_weights=[1, 2, 3])
+
     def test_smoothing_is_the_same_whatever_way_the_elements_go(self):
         logits, labels = draw((7, 5), np.float64), np.random.default_rng(1).random((7, 5))
         mean, total = (client.binary_cross_entropy_with_logits(

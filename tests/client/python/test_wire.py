@@ -1,7 +1,6 @@
 """The wire format by hand, held against protobuf's own classes; and how often tensors
 are copied."""
 
-import math
 import tracemalloc
 import unittest
 
