@@ -61,6 +61,16 @@ def choice(name: str, value: Any, choices: Iterable[str]) -> Any:
     return value
 
 
+def to_number(name: str, value: Any) -> float:
+    """`value`, or InvalidArgumentError: no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(
+            f"{name} = {value!r}, want a number", field=name
+        ) from None
+
+
 def class_axis_of(logits: Tensor, axis: int) -> int:
     """`axis` counted from the front."""
     rank = len(logits.shape)
@@ -125,7 +135,7 @@ class Batch:
             non_finite_policy=policy,
         )
         if divisor is not None:
-            self._fields.divisor = float(divisor)
+            self._fields.divisor = to_number("divisor", divisor)
         self._tensors = {pb.ComputeLossRequest.LABELS_FIELD_NUMBER: self.labels}
         for name, values in (
             ("row_weights", row_weights),

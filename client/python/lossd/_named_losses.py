@@ -15,7 +15,7 @@ import numpy as np
 
 from lossd import _arrays, losses
 from lossd._arrays import Tensor
-from lossd._batch import Batch, class_axis_of
+from lossd._batch import Batch, class_axis_of, to_number
 from lossd.errors import InvalidArgumentError
 
 
@@ -261,7 +261,7 @@ def _over_elements(
         row_weights = np.broadcast_to(row_weights, tensor.shape)
     if reduction == "mean":
         if options.get("divisor") is not None:
-            options["divisor"] *= classes
+            options["divisor"] = classes * to_number("divisor", options["divisor"])
         elif row_weights is None:
             options["divisor"] = math.prod(tensor.shape) or None
         else:

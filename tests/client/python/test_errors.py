@@ -190,6 +190,7 @@ class LocalErrorTest(unittest.TestCase):
                      ignore_index=0.5)
         self.refused("ignore_index = 9223372036854775808, want an integer of 64 bits",
                      "ignore_index", LOGITS, [0, 1], ignore_index=2**63)
+        self.refused("divisor = 'x', want a number", "divisor", LOGITS, [0, 1], divisor="x")
         with self.assertRaisesRegex(lossd.InvalidArgumentError, "loss = 'huber', want one"):
             self.client.compute_loss("huber", LOGITS, LOGITS)
 

@@ -1,5 +1,6 @@
 """TLS, with certificates that openssl makes for the test."""
 
+import asyncio
 import pathlib
 import shutil
 import subprocess
@@ -62,6 +63,13 @@ class TlsTest(unittest.TestCase):
 
     def test_both_sides_trust_each_other(self):
         self.assertEqual(self.call(self.options()).row_count, 2)
+
+    def test_awaited_calls_speak_tls_too(self):
+        async def call():
+            async with lossd.AsyncClient(self.address, tls=self.options()) as client:
+                return await client.cross_entropy(draw((2, 3)), [0, 1])
+
+        self.assertEqual(asyncio.run(call()).row_count, 2)
 
     def test_wrong_name_authority_or_no_certificate_is_unavailable(self):
         for changes in ({"server_name": "other.test"}, {"ca_file": self.path("stranger.pem")},
