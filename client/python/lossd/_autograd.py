@@ -147,6 +147,10 @@ def apply(
         raise InvalidArgumentError(
             "no client: call lossd.torch.use(lossd.Client(...)) first", field="client"
         )
+    if not isinstance(client, Client):
+        raise InvalidArgumentError(
+            f"client: a {type(client).__name__}, want a lossd.Client", field="client"
+        )
     for name in _OF_AUTOGRAD:
         if name in options:
             raise TypeError(f"{name} is autograd's to choose, want lossd.Client for it")

@@ -167,6 +167,8 @@ class DropInTest(unittest.TestCase):
             L.cross_entropy(z, LABELS, outputs="loss")
         with self.assertRaisesRegex(TypeError, "size_average"):
             L.cross_entropy(z, LABELS, size_average=True)
+        with self.assertRaisesRegex(lossd.InvalidArgumentError, "a AsyncClient, want"):
+            L.cross_entropy(z, LABELS, client=lossd.AsyncClient(server.address))
         L.use(None)
         try:
             with self.assertRaisesRegex(lossd.InvalidArgumentError, "no client"):
