@@ -54,6 +54,11 @@ class ServerErrorTest(unittest.TestCase):
         with self.assertRaisesRegex(lossd.InvalidArgumentError, "class_weights"):
             client.cross_entropy(LOGITS, [0, 1], weight=[1, 2])
 
+    def test_labels_out_of_range_are_named_with_a_margins_weight_too(self):
+        for label in (3, -1):
+            with self.assertRaisesRegex(lossd.InvalidArgumentError, rf"labels\[1\] = {label}"):
+                client.multi_margin_loss(LOGITS, [0, label], weight=[1, 2, 3])
+
     def test_no_server_is_unavailable(self):
         retry = lossd.RetryOptions(max_attempts=1)
         with lossd.Client("127.0.0.1:1", retry=retry) as nobody:

@@ -184,10 +184,16 @@ class RetryTest(unittest.TestCase):
 
         thread = threading.Thread(target=come_back)
         thread.start()
+        self.addCleanup(lambda: (thread.join(), back[0].__exit__()))
         with client:  # nobody is there yet
             self.assertEqual(client.cross_entropy(LOGITS, [0, 1]).row_count, 2)
-        thread.join()
-        back[0].__exit__()
+
+    def test_calls_go_to_all_servers_of_a_target_in_turn(self):
+        one, other = (ScriptedServer(GetServerInfo=lambda *_: INFO) for _ in range(2))
+        with one, other:
+            with lossd.Client(f"ipv4:{one.address},{other.address}") as client:
+                while not (one.calls and other.calls):  # as soon as both are connected
+                    client.server_info()
 
 
 class CancelTest(unittest.TestCase):
@@ -239,9 +245,11 @@ class CancelTest(unittest.TestCase):
     def test_call_does_not_begin_where_cancelled_before(self):
         cancellation = lossd.Cancellation()
         cancellation.cancel()
-        with ScriptedServer() as scripted, lossd.Client(scripted.address) as client:
-            with self.assertRaises(lossd.CancelledError):
-                client.cross_entropy(LOGITS, [0, 1], cancellation=cancellation)
+        answer = lambda request, context: b""
+        with ScriptedServer(ComputeLoss=answer) as scripted:
+            with lossd.Client(scripted.address) as client:
+                with self.assertRaises(lossd.CancelledError):
+                    client.cross_entropy(LOGITS, [0, 1], cancellation=cancellation)
         self.assertEqual(scripted.calls, [])
 
     def test_call_that_is_not_cancelled_ends_as_any(self):

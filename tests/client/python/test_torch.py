@@ -2,12 +2,14 @@
 
 import unittest
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 import lossd
 import lossd.torch as L
+from lossd import _autograd
 from support import start_server
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -177,6 +179,9 @@ class DropInTest(unittest.TestCase):
             L.use(client)
 
     def test_result_may_be_written_to(self):
+        answer = np.frombuffer(bytes(8), np.float64)
+        tensor = _autograd._to_tensor(answer, torch.zeros(1))
+        self.assertNotEqual(tensor.data_ptr(), answer.ctypes.data)
         z = draw(4, 3)
         loss = L.cross_entropy(z, LABELS, reduction="none")
         loss.detach().zero_()
