@@ -60,8 +60,8 @@ def run_lossctl(lossctl, address, batch, seconds):
     command = [lossctl, "bench", "--json", "--target", address, "--rows", str(rows),
                "--classes", str(classes), "--warm-up-seconds", str(seconds / 4),
                "--window-seconds", str(seconds / 4), "--max-seconds", str(seconds)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(answer)["p50_ms"]
+    run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(run.stdout)["p50_ms"]
 
 
 def compare(arguments, address, shape):

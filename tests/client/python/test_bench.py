@@ -15,11 +15,11 @@ class BenchTest(unittest.TestCase):
         program = pathlib.Path(__file__).with_name("bench_client.py")
         run = subprocess.run(
             [sys.executable, program, "--lossd", BINARY, "--lossctl",
-             os.environ["LOSSCTL_BINARY"], "--shapes", "3x5,2x7", "--rounds", "1",
-             "--seconds", "0.1"], capture_output=True, text=True)
+             os.environ["LOSSCTL_BINARY"], "--shapes", "3x5", "--rounds", "1",
+             "--seconds", "2"], capture_output=True, text=True)
         self.assertEqual(run.returncode, 0, run.stderr)
         report = json.loads(run.stdout)
-        self.assertEqual(list(report), ["3x5", "2x7"])
+        self.assertEqual(list(report), ["3x5"])
         for found in report.values():
             self.assertEqual(
                 list(found), ["python_ms", "python_async_ms", "cpp_ms", "python_over_cpp",
