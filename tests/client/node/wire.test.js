@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { detailsOf } from '../../../client/node/src/status.js';
+import { readTensor, viewOf } from '../../../client/node/src/tensor.js';
+import { MessageWriter, fieldsOf, varintsOf } from '../../../client/node/src/wire.js';
+import { failsWith } from './server.js';
+
+test('a varint comes back as it went, up to the ends of 64 bits', () => {
+  const values = [0, 1, 127, 128, 300, 2 ** 32, 2 ** 53 - 1, -1, -100, 2n ** 63n - 1n, -(2n ** 63n)];
+  for (const value of values) {
+    const [[field, read]] = fieldsOf(new MessageWriter().varint(7, value).toBuffer());
+    assert.equal(field, 7);
+    assert.equal(BigInt(read), BigInt(value));
+  }
+});
+
+test('a varint is written as protobuf writes it', () => {
+  assert.deepEqual([...new MessageWriter().varint(1, 300).toBuffer()], [0x08, 0xac, 0x02]);
+  assert.equal(new MessageWriter().varint(3, -1).toBuffer().length, 11);
+});
+
+test('a message in a message is read back, its bytes views of the whole', () => {
+  const inner = new MessageWriter().bytes(1, Uint8Array.of(5, 6)).double(2, 0.5);
+  const buffer = new MessageWriter().message(15, inner).packedVarints(3, [1, 200]).toBuffer();
+  const { 15: read, 3: packed } = Object.fromEntries(fieldsOf(buffer));
+  const { 1: bytes, 2: double } = Object.fromEntries(fieldsOf(read));
+  assert.equal(bytes.buffer, buffer.buffer);
+  assert.deepEqual([...bytes], [5, 6]);
+  assert.equal(double.readDoubleLE(), 0.5);
+  assert.deepEqual(varintsOf(packed), [1, 200]);
+});
+
+test('a field longer than the message is an error, whatever its length', () => {
+  for (const bytes of [[0x0a, 2, 1], [0x09, 1], [0x80], [0x0a, ...Array(9).fill(255), 1]]) {
+    assert.throws(() => [...fieldsOf(Buffer.from(bytes))], failsWith({ code: 'INTERNAL' }));
+  }
+  assert.equal([...fieldsOf(Buffer.from([0x0a, 1, 1]))].length, 1);
+});
+
+test('a varint of eleven bytes is an error, and so is wire type 3', () => {
+  assert.throws(() => [...fieldsOf(Buffer.alloc(11, 0x80))], failsWith({ code: 'INTERNAL', message: /10 bytes/ }));
+  assert.throws(() => [...fieldsOf(Buffer.from([0x0b]))], failsWith({ code: 'INTERNAL', message: /wire type 3/ }));
+});
+
+test('a typed array is a view where its offset allows, a copy elsewhere', () => {
+  const bytes = Buffer.from(Float32Array.of(0, 1, 2).buffer);
+  assert.equal(viewOf(bytes.subarray(4), 'float32').buffer, bytes.buffer);
+  const shifted = Buffer.concat([Buffer.alloc(1), bytes]).subarray(1);
+  const array = viewOf(shifted, 'float32');
+  assert.notEqual(array.buffer, shifted.buffer);
+  assert.deepEqual([...array], [0, 1, 2]);
+});
+
+test('a tensor of another type or size than asked for is refused', () => {
+  const tensor = new MessageWriter().varint(1, 1).packedVarints(2, [2]).bytes(3, new Uint8Array(8)).toBuffer();
+  assert.deepEqual([...readTensor('gradient', tensor, 'float32', 2)], [0, 0]);
+  assert.throws(() => readTensor('gradient', tensor, 'float64', 2), failsWith({ message: /float32, want float64/ }));
+  assert.throws(() => readTensor('gradient', tensor, 'float32', 3), failsWith({ message: /8 bytes.*want 12/ }));
+});
+
+test('a status gives its reason, field, metadata and delay', () => {
+  const any = (type, value) => new MessageWriter()
+    .bytes(1, Buffer.from(`type.googleapis.com/google.rpc.${type}`)).message(2, value);
+  const pair = (key, value) => new MessageWriter().bytes(1, Buffer.from(key)).bytes(2, Buffer.from(value));
+  const info = new MessageWriter().bytes(1, Buffer.from('LIMIT')).message(3, pair('bytes', '7'));
+  const bad = new MessageWriter().message(1, pair('base.labels', 'no')).message(1, pair('second', 'no'));
+  const retry = new MessageWriter().message(1, new MessageWriter().varint(1, 2).varint(2, 5e8));
+  const status = new MessageWriter().varint(1, 3)
+    .message(3, any('ErrorInfo', info)).message(3, any('BadRequest', bad)).message(3, any('RetryInfo', retry)).toBuffer();
+  assert.deepEqual(detailsOf(status), {
+    reason: 'LIMIT', field: 'base.labels', metadata: { bytes: '7' }, retryDelayMs: 2500,
+  });
+});
