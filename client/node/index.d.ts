@@ -82,6 +82,11 @@ export interface TransferOptions {
   transfer?: 'auto' | 'unary' | 'stream';
   /** Hears of rows done: whose gradient came or, with no gradient wanted, that were sent. */
   progress?: (rowsDone: number, rows: number) => void;
+  /**
+   * Filled with the gradient and returned as `gradient`: an array of its type and
+   * size, faster than a new one a call where it is large. Unspecified after an error.
+   */
+  gradientInto?: FloatResult;
 }
 
 /** Numbers' ranges: docs/losses.md; the server checks them. */
@@ -164,10 +169,7 @@ export interface LossSummary {
   /** [rows]; the lowest class on ties. */
   predictions?: BigInt64Array;
 }
-/**
- * Arrays are views of the received bytes where their place there is a multiple of
- * the element's size, as a typed array's must be, and one copy of them otherwise.
- */
+/** Arrays are views of the received bytes, but for a gradient that was streamed: its chunks are copied into one. */
 export interface LossResult extends LossSummary {
   /** The logits' shape, `gradientDataType`. */
   gradient?: FloatResult;

@@ -8,6 +8,7 @@ import { fromGrpc } from './status.js';
 import { chunkRows, streamBatch } from './stream.js';
 import { viewOf } from './tensor.js';
 import { transferLoss } from './transfer.js';
+import { MessageWriter } from './wire.js';
 
 // setTimeout's own most, in ms; gRPC waits by it.
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -67,10 +68,11 @@ export class LossClient {
   async computeLoss(loss, logits, labels, options = {}) {
     checkNames(options, [...batchOptions(loss), ...ANSWER_OPTIONS, ...TRANSFER_OPTIONS]);
     if (logits?.chunks !== undefined) throw invalid('logits', 'logits.chunks were given, which streamLoss alone takes');
-    const { transfer = 'auto', progress } = options;
+    const { transfer = 'auto', progress, gradientInto } = options;
     if (progress !== undefined && typeof progress !== 'function') throw invalid('progress', `progress is ${typeof progress}, want a function`);
     const batch = new Batch(loss, logits, labels, options);
-    return transferLoss(this.#connection, batch, { ...callOf(options), transfer, progress });
+    if (gradientInto !== undefined) batch.checkGradientInto(gradientInto);
+    return transferLoss(this.#connection, batch, { ...callOf(options), transfer, progress, gradientInto });
   }
 
   crossEntropy(logits, labels, options) {
@@ -120,14 +122,14 @@ export class LossClient {
   async hessianVectorProduct(loss, logits, labels, vector, options = {}) {
     checkNames(options, batchOptions(loss));
     const batch = new Batch(loss, logits, labels, options);
-    const request = hessianMessage(batch, vector).toBuffer();
+    const request = hessianMessage(batch, vector);
     const answer = await this.#connection.unary('ComputeHessianVectorProduct', request, callOf(options));
     return readHessianResponse(answer, batch);
   }
 
   async serverInfo(options = {}) {
     checkNames(options, CALL_OPTIONS);
-    return readServerInfo(await this.#connection.unary('GetServerInfo', Buffer.alloc(0), callOf(options)));
+    return readServerInfo(await this.#connection.unary('GetServerInfo', new MessageWriter(), callOf(options)));
   }
 
   close() {

@@ -7,6 +7,7 @@ import { createSecureContext } from 'node:tls';
 import { Client, Metadata, credentials } from '@grpc/grpc-js';
 
 import { cancelled, invalid } from './errors.js';
+import { RequestMemory } from './memory.js';
 import { MAX_MESSAGE_BYTES, checkNames } from './request.js';
 import { retryOptions, withRetries } from './retry.js';
 import { fromGrpc } from './status.js';
@@ -78,15 +79,21 @@ export class Connection {
       channelSettings(this.retry, options.tls));
     /** The most bytes of a message that the server takes, as far as it has said. */
     this.maxRequestBytes = MAX_MESSAGE_BYTES;
+    this.memory = new RequestMemory();
   }
 
   close() {
     this.#client.close();
   }
 
-  /** Calls a unary method, with retries; resolves to the answer's bytes. */
-  unary(method, request, call) {
-    return withRetries(this, call, () => this.#attempt(method, request, call));
+  /** Calls a unary method with a message, with retries; resolves to the answer's bytes. */
+  async unary(method, message, call) {
+    const request = message.toBuffer(this.memory);
+    try {
+      return await withRetries(this, call, () => this.#attempt(method, request, call));
+    } finally {
+      this.memory.give(request);
+    }
   }
 
   #attempt(method, request, { deadline, signal }) {

@@ -26,7 +26,7 @@ export const BATCH_OPTIONS = [
 ];
 /** The options of what comes back and how. */
 export const ANSWER_OPTIONS = ['outputs', 'gradientDataType'];
-export const TRANSFER_OPTIONS = ['transfer', 'progress'];
+export const TRANSFER_OPTIONS = ['transfer', 'progress', 'gradientInto'];
 
 /** Throws for an option that nobody would read. */
 export function checkNames(options, known) {
@@ -125,6 +125,15 @@ export class Batch {
 
   get rowBytes() {
     return this.classes * elementBytes(this.logits.dataType);
+  }
+
+  /** Throws unless the gradient can be written into `array`. */
+  checkGradientInto(array) {
+    if (!this.outputs.has('gradient')) throw invalid('gradientInto', 'gradientInto was given, want none: outputs has no gradient');
+    const { dataType } = tensorOf('gradientInto', array instanceof Uint16Array ? { data: array, dataType: this.gradientDataType } : array);
+    if (dataType !== this.gradientDataType || array.length !== this.elements) {
+      throw invalid('gradientInto', `gradientInto has ${array.length} elements of ${dataType}, want ${this.elements} of ${this.gradientDataType}`);
+    }
   }
 
   /** Why this cannot be a stream; undefined where it can. */

@@ -15,9 +15,10 @@ export function chunkRows(batch, maxRequestBytes) {
   return Math.max(1, Math.floor(most / batch.rowBytes));
 }
 
-const headerMessage = (batch) => new MessageWriter().message(1, batch.message({ withLogits: false })).toBuffer();
-const chunkMessage = (rows) =>
-  new MessageWriter().message(2, new MessageWriter().bytes(1, rows)).toBuffer();
+const headerMessage = (batch, memory) =>
+  new MessageWriter().message(1, batch.message({ withLogits: false })).toBuffer(memory);
+const chunkMessage = (rows, memory) =>
+  new MessageWriter().message(2, new MessageWriter().bytes(1, rows)).toBuffer(memory);
 
 function checkChunk(batch, chunk, index) {
   const like = newArray(batch.logits.dataType, 0);
@@ -35,8 +36,8 @@ function checkChunk(batch, chunk, index) {
  * each, out of `chunks`, typed arrays. Asking for the next means that the last
  * was written, which `onSent` hears of, in rows.
  */
-async function* messagesOf(batch, chunks, rowsPerMessage, onSent) {
-  yield headerMessage(batch);
+async function* messagesOf(batch, chunks, rowsPerMessage, memory, onSent) {
+  yield headerMessage(batch, memory);
   const step = rowsPerMessage * batch.rowBytes;
   let sentBytes = 0;
   let index = 0;
@@ -46,7 +47,7 @@ async function* messagesOf(batch, chunks, rowsPerMessage, onSent) {
     const bytes = bytesOf(chunk);
     for (let start = 0; start < bytes.length; start += step) {
       const rows = bytes.subarray(start, start + step);
-      yield chunkMessage(rows);
+      yield chunkMessage(rows, memory);
       sentBytes += rows.length;
       onSent(sentBytes / batch.rowBytes);
     }
@@ -54,14 +55,18 @@ async function* messagesOf(batch, chunks, rowsPerMessage, onSent) {
 }
 
 // Writes `messages` one by one, the next made while one is written; stops once
-// `over.is`, which `over.promise` waits for: reading tells why.
-async function writeAll(stream, messages, over) {
+// `over.is`, which `over.promise` waits for: reading tells why. gRPC has copied
+// what is written, so `memory` may have it again.
+async function writeAll(stream, messages, memory, over) {
   let written = Promise.resolve();
   for await (const message of messages) {
     await Promise.race([written, over.promise]);
     if (over.is) return;
     written = new Promise((resolve) => {
-      stream.write(message, resolve);
+      stream.write(message, () => {
+        memory.give(message);
+        resolve();
+      });
     });
   }
   await Promise.race([written, over.promise]);
@@ -88,7 +93,7 @@ async function* exchange(connection, messages, { deadline, signal }) {
   stream.on('error', () => {});
   signal?.addEventListener('abort', cancel, { once: true });
   let sourceError;
-  writeAll(stream, messages, overOf(stream)).catch((error) => {
+  writeAll(stream, messages, connection.memory, overOf(stream)).catch((error) => {
     sourceError = error;
     cancel();
   });
@@ -124,7 +129,7 @@ function rowsOf(batch, { firstRow, raw }, answered) {
  * chunk in the rows' order and returns the summary. One attempt.
  */
 export async function* streamBatch(connection, batch, chunks, rowsPerMessage, call, onSent = () => {}) {
-  const messages = messagesOf(batch, chunks, rowsPerMessage, onSent);
+  const messages = messagesOf(batch, chunks, rowsPerMessage, connection.memory, onSent);
   let answered = 0;
   let summary;
   for await (const bytes of exchange(connection, messages, call)) {

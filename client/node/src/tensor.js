@@ -94,9 +94,8 @@ export function tensorMessage({ data, dataType, shape }) {
 }
 
 /**
- * The elements of a received Tensor, which must be `count` of `dataType`: a
- * view of `bytes` where their offset is a multiple of the element's size, as a
- * typed array's has to be; else one copy.
+ * The elements of a received Tensor, which must be `count` of `dataType`: a view
+ * of `bytes`, which are changed where viewOf says.
  */
 export function readTensor(name, bytes, dataType, count) {
   let number = 0;
@@ -117,12 +116,16 @@ export function readTensor(name, bytes, dataType, count) {
   return viewOf(raw, dataType);
 }
 
-/** The elements of raw bytes of `dataType`; a copy only where a view cannot be. */
+/**
+ * The elements of raw bytes of `dataType`. A typed array begins at a multiple of
+ * its element's size: bytes that do not are moved down to the next that is, over
+ * the end of their own header, which was read already. `raw` is invalid then.
+ */
 export function viewOf(raw, dataType) {
   const ArrayType = ARRAYS[dataType];
   const size = ArrayType.BYTES_PER_ELEMENT;
-  if (raw.byteOffset % size === 0) return new ArrayType(raw.buffer, raw.byteOffset, raw.length / size);
-  const copy = new ArrayType(raw.length / size);
-  bytesOf(copy).set(raw);
-  return copy;
+  const shift = raw.byteOffset % size;
+  const start = raw.byteOffset - shift;
+  if (shift > 0) new Uint8Array(raw.buffer).copyWithin(start, raw.byteOffset, raw.byteOffset + raw.length);
+  return new ArrayType(raw.buffer, start, raw.length / size);
 }

@@ -14,9 +14,13 @@ const MIN_STREAMED_BYTES = 4 * 2 ** 20;
 const TRANSFERS = ['auto', 'unary', 'stream'];
 
 async function unary(connection, batch, call) {
-  const request = batch.message({ withLogits: true }).toBuffer();
+  const request = batch.message({ withLogits: true });
   const result = readLossResponse(await connection.unary('ComputeLoss', request, call), batch);
   checkComplete(result, batch.outputs);
+  if (call.gradientInto !== undefined) {
+    call.gradientInto.set(result.gradient);
+    result.gradient = call.gradientInto;
+  }
   call.progress?.(batch.rows, batch.rows);
   return result;
 }
@@ -24,7 +28,7 @@ async function unary(connection, batch, call) {
 // One attempt, each gradient chunk copied to its place in one array.
 async function streamOnce(connection, batch, rowsPerMessage, call) {
   const wantsGradient = batch.outputs.has('gradient');
-  const gradient = wantsGradient ? newArray(batch.gradientDataType, batch.elements) : undefined;
+  const gradient = wantsGradient ? call.gradientInto ?? newArray(batch.gradientDataType, batch.elements) : undefined;
   const rowBytes = batch.classes * elementBytes(batch.gradientDataType);
   const onSent = (rows) => { if (!wantsGradient) call.progress?.(rows, batch.rows); };
   const answers = streamBatch(connection, batch, [batch.logits.data].filter((data) => data.length > 0), rowsPerMessage, call, onSent);

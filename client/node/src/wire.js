@@ -2,6 +2,7 @@
 // kept as views and copied once, when the message becomes one buffer.
 
 import { internal } from './errors.js';
+import { RequestMemory } from './memory.js';
 
 const VARINT = 0;
 const FIXED64 = 1;
@@ -68,11 +69,15 @@ export class MessageWriter {
     return this;
   }
 
-  /** The whole message in one buffer: the one copy of what it is made of. */
-  toBuffer() {
-    return this.#pieces.length === 1
-      ? Buffer.from(this.#pieces[0])
-      : Buffer.concat(this.#pieces, this.length);
+  /** The whole message in one buffer of `memory`: the one copy of what it is made of. */
+  toBuffer(memory = new RequestMemory()) {
+    const buffer = memory.take(this.length);
+    let position = 0;
+    for (const piece of this.#pieces) {
+      buffer.set(piece, position);
+      position += piece.length;
+    }
+    return buffer;
   }
 }
 

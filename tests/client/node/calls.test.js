@@ -48,6 +48,22 @@ test('a batch below 4 MiB goes in one message, one at 4 MiB in chunks', async ()
   }
 });
 
+test('a gradient is written into the array that was given', async () => {
+  const want = await client.crossEntropy(LOGITS, LABELS, { classes: CLASSES });
+  for (const transfer of ['unary', 'stream']) {
+    const gradientInto = new Float32Array(LOGITS.length);
+    const { gradient } = await client.crossEntropy(LOGITS, LABELS, { classes: CLASSES, transfer, gradientInto });
+    assert.equal(gradient, gradientInto);
+    assert.deepEqual(gradient, want.gradient);
+  }
+  const refused = (options) => assert.rejects(client.crossEntropy(SMALL, SMALL_LABELS, { classes: 3, ...options }),
+    failsWith({ code: 'INVALID_ARGUMENT', field: 'gradientInto' }));
+  await refused({ gradientInto: new Float32Array(5) });
+  await refused({ gradientInto: new Float32Array(7) });
+  await refused({ gradientInto: new Float64Array(6) });
+  await refused({ gradientInto: new Float32Array(6), outputs: ['loss'] });
+});
+
 test('a loss without a gradient streams, too', async () => {
   let done = 0;
   const result = await client.crossEntropy(LOGITS, LABELS, {

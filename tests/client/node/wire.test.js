@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { detailsOf } from '../../../client/node/src/status.js';
+import { RequestMemory } from '../../../client/node/src/memory.js';
 import { readTensor, viewOf } from '../../../client/node/src/tensor.js';
 import { MessageWriter, fieldsOf, varintsOf } from '../../../client/node/src/wire.js';
 import { failsWith } from './server.js';
@@ -43,20 +44,46 @@ test('a varint of eleven bytes is an error, and so is wire type 3', () => {
   assert.throws(() => [...fieldsOf(Buffer.from([0x0b]))], failsWith({ code: 'INTERNAL', message: /wire type 3/ }));
 });
 
-test('a typed array is a view where its offset allows, a copy elsewhere', () => {
-  const bytes = Buffer.from(Float32Array.of(0, 1, 2).buffer);
-  assert.equal(viewOf(bytes.subarray(4), 'float32').buffer, bytes.buffer);
-  const shifted = Buffer.concat([Buffer.alloc(1), bytes]).subarray(1);
-  const array = viewOf(shifted, 'float32');
-  assert.notEqual(array.buffer, shifted.buffer);
-  assert.deepEqual([...array], [0, 1, 2]);
+test('a typed array is a view: where its bytes lie, or moved down in place', () => {
+  const values = Float64Array.of(0, 1, -2);
+  for (let offset = 8; offset <= 16; offset += 1) {
+    const bytes = Buffer.alloc(offset + values.byteLength + 1, 7);
+    const memory = Buffer.from(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+    memory.set(new Uint8Array(values.buffer), offset);
+    const array = viewOf(memory.subarray(offset, offset + values.byteLength), 'float64');
+    assert.equal(array.buffer, memory.buffer);
+    assert.deepEqual(array, values);
+    assert.deepEqual([...memory.subarray(0, 8), memory.at(-1)], Array(9).fill(7));
+  }
+});
+
+test("a request's memory serves the next one of at least half its size", () => {
+  const memory = new RequestMemory();
+  const first = memory.take(100000);
+  memory.give(first);
+  assert.notEqual(memory.take(49999).buffer, first.buffer);
+  assert.notEqual(memory.take(100001).buffer, first.buffer);
+  const second = memory.take(50000);
+  assert.equal(second.buffer, first.buffer);
+  assert.equal(second.length, 50000);
+  assert.notEqual(memory.take(50000).buffer, first.buffer);
+  memory.give(second);
+  assert.equal(memory.take(100000).buffer, first.buffer);
+});
+
+test('no more than 64 MiB of memory is kept', () => {
+  const memory = new RequestMemory();
+  const [half, other, third] = [0, 1, 2].map(() => memory.take(2 ** 25));
+  for (const buffer of [half, other, third]) memory.give(buffer);
+  assert.deepEqual([memory.take(2 ** 25), memory.take(2 ** 25)].map(({ buffer }) => buffer), [half.buffer, other.buffer]);
+  assert.notEqual(memory.take(2 ** 25).buffer, third.buffer);
 });
 
 test('a tensor of another type or size than asked for is refused', () => {
-  const tensor = new MessageWriter().varint(1, 1).packedVarints(2, [2]).bytes(3, new Uint8Array(8)).toBuffer();
-  assert.deepEqual([...readTensor('gradient', tensor, 'float32', 2)], [0, 0]);
-  assert.throws(() => readTensor('gradient', tensor, 'float64', 2), failsWith({ message: /float32, want float64/ }));
-  assert.throws(() => readTensor('gradient', tensor, 'float32', 3), failsWith({ message: /8 bytes.*want 12/ }));
+  const tensor = () => new MessageWriter().varint(1, 1).packedVarints(2, [2]).bytes(3, new Uint8Array(8)).toBuffer();
+  assert.deepEqual([...readTensor('gradient', tensor(), 'float32', 2)], [0, 0]);
+  assert.throws(() => readTensor('gradient', tensor(), 'float64', 2), failsWith({ message: /float32, want float64/ }));
+  assert.throws(() => readTensor('gradient', tensor(), 'float32', 3), failsWith({ message: /8 bytes.*want 12/ }));
 });
 
 test('a status gives its reason, field, metadata and delay', () => {
