@@ -35,26 +35,20 @@ class LossStream {
   }
 
   async *[Symbol.asyncIterator]() {
-    const batch = this.#batch;
-    const answers = streamBatch(this.#connection, batch, this.#chunks, chunkRows(batch, this.#connection.maxRequestBytes), this.#call);
+    const [connection, batch] = [this.#connection, this.#batch];
+    const rowsPerMessage = chunkRows(batch, connection.maxRequestBytes);
     try {
-      this.summary = yield* gradientChunks(answers, batch.gradientDataType);
+      for await (const { summary, firstRow, rows, raw } of streamBatch(connection, batch, this.#chunks, rowsPerMessage, this.#call)) {
+        if (summary === undefined) {
+          yield { firstRow, rows, gradient: viewOf(raw, batch.gradientDataType) };
+        } else {
+          checkComplete(summary, [...batch.outputs].filter((output) => output !== 'gradient'));
+          this.summary = summary;
+        }
+      }
     } catch (error) {
       throw fromGrpc(error);
     }
-    checkComplete(this.summary, [...batch.outputs].filter((output) => output !== 'gradient'));
-  }
-}
-
-async function* gradientChunks(answers, dataType) {
-  try {
-    for (;;) {
-      const { done, value } = await answers.next();
-      if (done) return value;
-      yield { firstRow: value.firstRow, rows: value.rows, gradient: viewOf(value.raw, dataType) };
-    }
-  } finally {
-    await answers.return();
   }
 }
 

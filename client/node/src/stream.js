@@ -126,7 +126,7 @@ function rowsOf(batch, { firstRow, raw }, answered) {
 /**
  * Streams `batch`, its logits out of `chunks` (typed arrays, at most
  * `rowsPerMessage` rows a message); yields {firstRow, rows, raw} of each gradient
- * chunk in the rows' order and returns the summary. One attempt.
+ * chunk in the rows' order, then {summary}. One attempt.
  */
 export async function* streamBatch(connection, batch, chunks, rowsPerMessage, call, onSent = () => {}) {
   const messages = messagesOf(batch, chunks, rowsPerMessage, connection.memory, onSent);
@@ -144,8 +144,8 @@ export async function* streamBatch(connection, batch, chunks, rowsPerMessage, ca
     }
   }
   if (summary === undefined || (batch.outputs.has('gradient') && answered < batch.rows)) {
-    throw internal(`the server ended the stream without ${summary === undefined ? 'a summary' : 'a gradient'} `
-      + `after ${answered} of ${batch.rows} rows`);
+    throw internal(`the server ended the stream without ${summary === undefined ? 'a summary' : 'the whole gradient'}, `
+      + `${answered} of ${batch.rows} rows answered`);
   }
-  return summary;
+  yield { summary };
 }

@@ -32,16 +32,17 @@ async function streamOnce(connection, batch, rowsPerMessage, call) {
   const rowBytes = batch.classes * elementBytes(batch.gradientDataType);
   const onSent = (rows) => { if (!wantsGradient) call.progress?.(rows, batch.rows); };
   const answers = streamBatch(connection, batch, [batch.logits.data].filter((data) => data.length > 0), rowsPerMessage, call, onSent);
-  for (;;) {
-    const { done, value } = await answers.next();
-    if (done) {
-      const result = wantsGradient ? { ...value, gradient } : value;
-      checkComplete(result, batch.outputs);
-      return result;
+  let result;
+  for await (const { summary, firstRow, rows, raw } of answers) {
+    if (summary !== undefined) {
+      result = wantsGradient ? { ...summary, gradient } : summary;
+    } else {
+      bytesOf(gradient).set(raw, firstRow * rowBytes);
+      call.progress?.(firstRow + rows, batch.rows);
     }
-    bytesOf(gradient).set(value.raw, value.firstRow * rowBytes);
-    call.progress?.(value.firstRow + value.rows, batch.rows);
   }
+  checkComplete(result, batch.outputs);
+  return result;
 }
 
 async function stream(connection, batch, call) {
