@@ -25,7 +25,7 @@ export interface ChunkedLogits {
 export type FloatType = 'float32' | 'float64' | 'float16' | 'bfloat16';
 export type DataType = FloatType | 'int32' | 'int64';
 export type Logits = FloatArray | LogitsTensor;
-/** Class indices, [rows] or the logits' shape without the class axis; the same values as Number or BigInt. */
+/** Class indices, of the logits' shape without the class axis. */
 export type Indices = Int32Array | BigInt64Array | TensorLike;
 /** Targets of the logits' shape. */
 export type Targets = FloatArray | TensorLike;

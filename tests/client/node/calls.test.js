@@ -152,7 +152,8 @@ test('a chunk of no whole rows, of another type or too many rows is named', asyn
     const stream = client.streamLoss('softmax_cross_entropy', { chunks, shape: [2, 3] }, SMALL_LABELS);
     for await (const _ of stream);
   };
-  await assert.rejects(run([SMALL.subarray(0, 3), SMALL.subarray(3, 5)]), failsWith({ code: 'INVALID_ARGUMENT', message: /chunks\[1\] has 2 elements/ }));
+  await assert.rejects(run([SMALL.subarray(0, 3), SMALL.subarray(3, 5)]),
+    failsWith({ code: 'INVALID_ARGUMENT', message: /chunks\[1\] has 2 elements/ }));
   await assert.rejects(run([new Float64Array(6)]), failsWith({ code: 'INVALID_ARGUMENT', message: /chunks\[0\] is no Float32Array/ }));
   await assert.rejects(run([SMALL, SMALL]), failsWith({ code: 'INVALID_ARGUMENT' }));
   await assert.rejects(run([SMALL.subarray(0, 3)]), failsWith({ code: 'INVALID_ARGUMENT' }));
