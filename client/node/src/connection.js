@@ -8,9 +8,10 @@ import { Client, Metadata, credentials } from '@grpc/grpc-js';
 
 import { cancelled, invalid } from './errors.js';
 import { RequestMemory } from './memory.js';
-import { MAX_MESSAGE_BYTES, checkNames } from './request.js';
+import { checkNames } from './request.js';
 import { retryOptions, withRetries } from './retry.js';
 import { fromGrpc } from './status.js';
+import { MAX_MESSAGE_BYTES } from './wire.js';
 
 // How much of answers may be under way; gRPC's own 64 KiB would make large ones wait.
 const RECEIVE_WINDOW_BYTES = 8 * 2 ** 20;

@@ -9,15 +9,18 @@ function number(message, field, value, name) {
   message.double(field, value);
 }
 
-function integer(message, field, value, name) {
+function integer(bits, message, field, value, name) {
   if (typeof value !== 'bigint' && !Number.isSafeInteger(value)) {
     throw invalid(name, `${name} = ${value}, want an integer below 2^53, or a BigInt`);
   }
-  if (BigInt.asIntN(64, BigInt(value)) !== BigInt(value)) {
-    throw invalid(name, `${name} = ${value}, want an integer of 64 bits`);
+  if (BigInt.asIntN(bits, BigInt(value)) !== BigInt(value)) {
+    throw invalid(name, `${name} = ${value}, want an integer of ${bits} bits`);
   }
   message.varint(field, value);
 }
+
+const int64 = (...option) => integer(64, ...option);
+const int32 = (...option) => integer(32, ...option);
 
 function flag(message, field, value, name) {
   if (typeof value !== 'boolean') throw invalid(name, `${name} is ${typeof value}, want a boolean`);
@@ -35,7 +38,7 @@ export const LOSSES = {
     options: {
       labelSmoothing: [1, number],
       classWeights: [2, perClass],
-      ignoreIndex: [3, integer],
+      ignoreIndex: [3, int64],
       zLoss: [4, number],
       logitScale: [5, number],
       logitSoftcap: [6, number],
@@ -47,7 +50,7 @@ export const LOSSES = {
   },
   negative_log_likelihood: {
     field: 3,
-    options: { classWeights: [1, perClass], ignoreIndex: [2, integer] },
+    options: { classWeights: [1, perClass], ignoreIndex: [2, int64] },
   },
   kl_divergence: {
     field: 4,
@@ -55,7 +58,7 @@ export const LOSSES = {
   },
   softmax_focal: {
     field: 5,
-    options: { gamma: [1, number], classWeights: [2, perClass], ignoreIndex: [3, integer] },
+    options: { gamma: [1, number], classWeights: [2, perClass], ignoreIndex: [3, int64] },
   },
   sigmoid_focal: {
     field: 6,
@@ -63,7 +66,7 @@ export const LOSSES = {
   },
   multiclass_hinge: {
     field: 7,
-    options: { margin: [1, number], power: [2, integer] },
+    options: { margin: [1, number], power: [2, int32] },
   },
   squared_error: { field: 8, options: {} },
   huber: { field: 9, options: { delta: [1, number] } },

@@ -7,9 +7,6 @@ import {
 } from './tensor.js';
 import { MessageWriter } from './wire.js';
 
-/** The most bytes of a message: protobuf's own limit, less what shapes and lengths may take. */
-export const MAX_MESSAGE_BYTES = 2 ** 31 - 1 - 64 * 1024;
-
 const REDUCTIONS = ['mean', 'sum', 'none'];
 const POLICIES = ['reject', 'propagate'];
 /** The contract's outputs in the order of their numbers, from 1. */
@@ -40,14 +37,17 @@ function checkOneOf(name, value, allowed) {
 }
 
 function shapeOf(logits, given, options) {
-  if (given !== undefined) return given;
-  if (options.shape !== undefined) return options.shape;
-  const { classes } = options;
+  const { shape = given, classes, rows } = options;
+  if (shape !== undefined) {
+    const others = given === undefined ? { rows, classes } : { shape: options.shape, rows, classes };
+    const twice = Object.keys(others).find((name) => others[name] !== undefined);
+    if (twice !== undefined) throw invalid(twice, `${twice} was given beside the shape [${given ?? shape}], want one of them`);
+    return given ?? shape;
+  }
   if (!Number.isSafeInteger(classes) || classes < 1) {
     throw invalid('classes', `classes = ${classes}, want an integer >= 1, or the logits' shape`);
   }
-  const rows = options.rows ?? (logits.data && Math.floor(logits.data.length / classes));
-  return [rows, classes];
+  return [rows ?? (logits.data && Math.floor(logits.data.length / classes)), classes];
 }
 
 function axisOf(shape, classAxis) {

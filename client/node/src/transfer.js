@@ -2,11 +2,11 @@
 // client/lossd/transfer.cc decides it.
 
 import { invalid } from './errors.js';
-import { MAX_MESSAGE_BYTES } from './request.js';
 import { checkComplete, readLossResponse } from './response.js';
 import { withRetries } from './retry.js';
 import { chunkRows, streamBatch } from './stream.js';
 import { bytesOf, elementBytes, newArray } from './tensor.js';
+import { MAX_MESSAGE_BYTES } from './wire.js';
 
 /** Where streams begin: from here on memory is bounded on both sides. */
 const MIN_STREAMED_BYTES = 4 * 2 ** 20;

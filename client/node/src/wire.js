@@ -1,13 +1,23 @@
 // Protobuf's wire format, as far as the contract needs it. Large fields are
 // kept as views and copied once, when the message becomes one buffer.
 
-import { internal } from './errors.js';
+import { LossError, internal } from './errors.js';
 import { RequestMemory } from './memory.js';
 
 const VARINT = 0;
 const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
+
+/** The most bytes of a message: protobuf's own limit, less what shapes and lengths may take. */
+export const MAX_MESSAGE_BYTES = 2 ** 31 - 1 - 64 * 1024;
+
+/** Throws for a message that is longer. */
+export function checkMessageLength(length) {
+  if (length <= MAX_MESSAGE_BYTES) return;
+  throw new LossError(`a message of ${length} bytes is larger than the ${MAX_MESSAGE_BYTES} that one may have`,
+    { code: 'RESOURCE_EXHAUSTED' });
+}
 
 function varintBytes(value) {
   const bytes = [];
@@ -71,6 +81,7 @@ export class MessageWriter {
 
   /** The whole message in one buffer of `memory`: the one copy of what it is made of. */
   toBuffer(memory = new RequestMemory()) {
+    checkMessageLength(this.length);
     const buffer = memory.take(this.length);
     let position = 0;
     for (const piece of this.#pieces) {

@@ -187,6 +187,9 @@ test('local misuse is refused before anything is sent, the offender named', asyn
     [[SMALL, SMALL_LABELS, { classes: 3, labelSmoothing: '0.1' }], 'labelSmoothing'],
     [[SMALL, SMALL_LABELS, { classes: 3, classWeights: [1, 2] }], 'classWeights'],
     [[SMALL, SMALL_LABELS, { classes: 3, ignoreIndex: 2n ** 63n }], 'ignoreIndex'],
+    [[SMALL, SMALL_LABELS, { classes: 3, shape: [2, 3] }], 'classes'],
+    [[{ data: SMALL, shape: [2, 3] }, SMALL_LABELS, { shape: [2, 3] }], 'shape'],
+    [[SMALL, SMALL_LABELS, { shape: [2, -3] }], 'logits'],
     [[SMALL, SMALL_LABELS, { classes: 3, rowWeights: [1] }], 'rowWeights'],
     [[SMALL, SMALL_LABELS, { classes: 3, reduction: 'average' }], 'reduction'],
     [[SMALL, SMALL_LABELS, { classes: 3, outputs: ['hessian'] }], 'outputs[0]'],
@@ -197,6 +200,9 @@ test('local misuse is refused before anything is sent, the offender named', asyn
   ];
   for (const [args, field] of cases) {
     await assert.rejects(nowhere.crossEntropy(...args), failsWith({ code: 'INVALID_ARGUMENT', field }));
+  }
+  for (const power of [2 ** 31, -(2 ** 31) - 1, 1.5]) {
+    await assert.rejects(nowhere.multiclassHinge(SMALL, SMALL_LABELS, { classes: 3, power }), failsWith({ code: 'INVALID_ARGUMENT', field: 'power' }));
   }
   await assert.rejects(nowhere.computeLoss('cubic', SMALL, SMALL_LABELS), failsWith({ field: 'loss' }));
   nowhere.close();

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { detailsOf } from '../../../client/node/src/status.js';
 import { RequestMemory } from '../../../client/node/src/memory.js';
 import { readTensor, viewOf } from '../../../client/node/src/tensor.js';
-import { MessageWriter, fieldsOf, varintsOf } from '../../../client/node/src/wire.js';
+import { MAX_MESSAGE_BYTES, MessageWriter, checkMessageLength, fieldsOf, varintsOf } from '../../../client/node/src/wire.js';
 import { failsWith } from './server.js';
 
 test('a varint comes back as it went, up to the ends of 64 bits', () => {
@@ -55,6 +55,14 @@ test('a typed array is a view: where its bytes lie, or moved down in place', () 
     assert.deepEqual(array, values);
     assert.deepEqual([...memory.subarray(0, 8), memory.at(-1)], Array(9).fill(7));
   }
+});
+
+test('a message may be as long as protobuf takes, and not a byte longer', () => {
+  checkMessageLength(MAX_MESSAGE_BYTES);
+  assert.throws(() => checkMessageLength(MAX_MESSAGE_BYTES + 1), failsWith({ code: 'RESOURCE_EXHAUSTED' }));
+  // Untouched memory costs nothing, and nothing is copied of it.
+  const message = new MessageWriter().bytes(1, new Uint8Array(2 ** 31));
+  assert.throws(() => message.toBuffer(), failsWith({ code: 'RESOURCE_EXHAUSTED', message: /2147483654 bytes/ }));
 });
 
 test("a request's memory serves the next one of at least half its size", () => {
