@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "server/http/address.h"
+#include "server/http/site.h"
 #include "server/http/slow_clients.h"
 #include "server/rpc/event_log.h"
 #include "server/rpc/listen.h"
@@ -103,6 +104,7 @@ class HttpServer::Impl {
       if (!is_ready) response.status = kUnavailable;
       response.set_content(is_ready ? "ok\n" : "not serving\n", kPlainText);
     });
+    AddSite(server_);
     rpc::LogEvent("http_listen", {{"address", address_}});
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     // Before it runs the library would not hear that it is to stop.

@@ -110,7 +110,7 @@ TEST_F(HttpServerTest, IsReadyWhileItsServerIsAndHealthyAnyway) {
 }
 
 TEST_F(HttpServerTest, KnowsNoOtherPath) {
-  EXPECT_EQ(StatusOf("/"), 404);
+  EXPECT_EQ(StatusOf("/other"), 404);
   EXPECT_EQ(StatusOf("/metrics/x"), 404);
   EXPECT_EQ(StatusOf("/../metrics"), 404);
 }
