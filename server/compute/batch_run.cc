@@ -1,5 +1,7 @@
 #include "server/compute/batch_run.h"
 
+#include "server/compute/exact/row_scratch.h"
+
 namespace lossd::compute {
 namespace {
 
@@ -47,6 +49,7 @@ void ComputeBlocks(RowRun run, int64_t classes, const LossOptions& options,
     findings.Add(compute_rows(first, std::min(first + block_rows, run.end)),
                  rejects);
   });
+  RowScratch::TrimOfThisThread(pool.threads());
 }
 
 }  // namespace lossd::compute

@@ -219,8 +219,8 @@ using StopCheck = absl::FunctionRef<absl::Status()>;
 //   the results do not depend on it.
 // Cost: reads the logits once from memory, writes the gradient once; scratch of
 //   8 bytes per class and thread (16 for float64; 8 more with smoothing or
-//   probabilities as targets, 16 for float64; up to 72 for capped logits), kept
-//   by the thread.
+//   probabilities as targets, 16 for float64; up to 72 for capped logits), of
+//   which the pool's threads keep 32 MiB in all.
 absl::StatusOr<LossSummary> ComputeLoss(const LossSpec& spec,
                                         const LossOptions& options,
                                         const Batch& batch,

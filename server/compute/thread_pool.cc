@@ -5,6 +5,8 @@
 #include <chrono>
 #include <utility>
 
+#include "server/compute/exact/row_scratch.h"
+
 namespace lossd::compute {
 namespace {
 
@@ -141,6 +143,7 @@ void ThreadPool::HelpWith(Loop& loop, std::unique_lock<std::mutex>& lock) {
     if (block >= loop.blocks) break;
     loop.body(block);
   }
+  RowScratch::TrimOfThisThread(threads());
   lock.lock();
   if (--loop.helpers == 0) loop.helpers_left.notify_one();
 }

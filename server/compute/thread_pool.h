@@ -46,7 +46,8 @@ class ThreadPool {
 
   // Calls body(0) ... body(blocks - 1), each once, in no order, and returns
   // when all have returned. The caller takes part, joined by at most threads()
-  // - 1 idle threads, so a loop never uses more than threads() at once.
+  // - 1 idle threads, so a loop never uses more than threads() at once. These
+  // trim their RowScratch then.
   void ForEachBlock(int64_t blocks, absl::FunctionRef<void(int64_t)> body);
 
  private:

@@ -157,18 +157,24 @@ void Call::OnWaited() {
   Release();
 }
 
+std::optional<int64_t> Call::AnnouncedBytes() const {
+  const auto& metadata = context_.client_metadata();
+  const auto said = metadata.find(kRequestBytesKey);
+  if (said == metadata.end()) return std::nullopt;
+  int64_t bytes = 0;
+  const absl::string_view text(said->second.data(), said->second.size());
+  if (!absl::SimpleAtoi(text, &bytes) || bytes < 0 ||
+      bytes > kLargestMaxRequestBytes) {
+    return std::nullopt;
+  }
+  return bytes;
+}
+
 int64_t Call::ExpectedBytes() const {
   const int64_t budget = environment_.admission.budget_bytes();
   if (budget == 0) return 0;
-  const auto& metadata = context_.client_metadata();
-  if (const auto said = metadata.find(kRequestBytesKey);
-      said != metadata.end()) {
-    int64_t bytes = 0;
-    const absl::string_view text(said->second.data(), said->second.size());
-    if (absl::SimpleAtoi(text, &bytes) && bytes >= 0 &&
-        bytes <= kLargestMaxRequestBytes) {
-      return kCallBytes + 2 * bytes;  // mostly, an answer as large
-    }
+  if (const std::optional<int64_t> bytes = AnnouncedBytes()) {
+    return kCallBytes + 2 * *bytes;  // mostly, an answer as large
   }
   const int64_t need = environment_.needs.NeedOf(context_.peer());
   return need > 0 ? need : budget / kStrangersShare;
@@ -260,6 +266,14 @@ absl::Status Call::CheckStop() const {
   if (Clock::now() >= deadline_) return DeadlinePassed();
   if (cancelled_.load()) return CallerCancelled();
   return absl::OkStatus();
+}
+
+absl::Status Call::CheckFeasible(int64_t bytes) const {
+  if (deadline_ == Clock::time_point::max()) return absl::OkStatus();
+  const Clock::duration left = deadline_ - Clock::now();
+  const Clock::duration least = rate().LeastTime(bytes);
+  if (left >= least) return absl::OkStatus();
+  return DeadlineTooShort(bytes, left, least);
 }
 
 void Call::Release() {

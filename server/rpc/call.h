@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "server/compute/thread_pool.h"
 #include "server/rpc/admission.h"
+#include "server/rpc/best_rate.h"
 #include "server/rpc/call_gate.h"
 #include "server/rpc/failure_log.h"
 #include "server/rpc/health_service.h"
@@ -35,6 +37,7 @@ struct CallEnvironment {
   CallGate& gate;
   Admission& admission;
   CallerNeeds& needs;
+  std::vector<BestRate>& rates;  // of each method of LossService
   Metrics& metrics;
   FailureLog& failures;
   // Call objects, those among them that only wait for a caller; 0 notifies.
@@ -96,6 +99,8 @@ class Call {
   // time it ends the call. A poller's thread.
   void AwaitRoom(int64_t bytes);
   virtual void OnRoom() {}
+  // The size of its request, where the caller has said it.
+  std::optional<int64_t> AnnouncedBytes() const;
   // What the call needs, as far as its caller has said or shown; more than it
   // is likely to where nothing is known.
   int64_t ExpectedBytes() const;
@@ -112,11 +117,19 @@ class Call {
   void Finish(const absl::Status& status);
   void FinishWith(const grpc::ByteBuffer& response);
 
+  // Makes gRPC give up what is under way; the caller sees CANCELLED.
+  void Cancel() { context_.TryCancel(); }
+
   // To be switched from phase to phase until the call is ended.
   PhaseTimes& phases() { return phases_; }
 
   // Ok while the caller still wants the answer.
   absl::Status CheckStop() const;
+  // Errors: DeadlineExceeded: there is less time left than it takes to compute
+  //   `bytes` of a request of this method, at the best rate so far.
+  absl::Status CheckFeasible(int64_t bytes) const;
+  // The best rate of its method.
+  BestRate& rate() const { return environment_.rates[*loss_method()]; }
 
   // Takes one more hold on the call, for a tag or a task to come; gives one up.
   void Hold() { holds_.fetch_add(1, std::memory_order_relaxed); }

@@ -19,9 +19,15 @@ namespace {
 constexpr int64_t kResponseOverheadBytes = 1024;
 constexpr int64_t kResponseBytesPerAxis = 6 * 10;
 
-// What a thread keeps of a row: an exponential, a copy, and more with some
-// options.
-constexpr int64_t kScratchBytesPerClass = 32;
+// What a thread keeps of a row (RowScratch): an exponential of 8 bytes or 16, a
+// copy of a logit in pieces, and for some losses a pair of terms.
+constexpr int64_t kScratchBytesPerClass = 40;
+// Where targets are no class indices: one as float64, a copy of it in pieces,
+// and a teacher's exponentials.
+constexpr int64_t kTargetsScratchBytesPerClass = 32;
+// Of capped logits: CappedLogits' four arrays, the logits widened, and for a
+// Hessian the vector and its products.
+constexpr int64_t kCapScratchBytesPerClass = 64;
 
 absl::Status UnknownEnum(std::string_view field, int value,
                          std::string_view type) {
@@ -70,6 +76,15 @@ absl::Status CheckIgnoreIndex(const LossQuery& query) {
                              "the labels are probabilities",
                              kField, value),
                  {{"ignore_index", value}});
+}
+
+int64_t ScratchBytesPerClass(const LossQuery& query) {
+  int64_t bytes = kScratchBytesPerClass;
+  if (query.batch.targets_type) bytes += kTargetsScratchBytesPerClass;
+  const auto* loss =
+      std::get_if<compute::SoftmaxCrossEntropy>(&query.loss.spec);
+  if (loss != nullptr && loss->logit_softcap) bytes += kCapScratchBytesPerClass;
+  return bytes;
 }
 
 }  // namespace
@@ -197,8 +212,9 @@ absl::StatusOr<LossQuery> BaseQueryFromProto(const wire::LossRequest& request,
 int64_t MemoryBytes(const LossQuery& query, int threads) {
   const BatchView& batch = query.batch;
   const int64_t computing = std::min<int64_t>(batch.rows, threads);
-  int64_t bytes = AddSaturated(
-      ResponseBytes(query), computing * batch.classes * kScratchBytesPerClass);
+  int64_t bytes =
+      AddSaturated(ResponseBytes(query),
+                   computing * batch.classes * ScratchBytesPerClass(query));
   if (!batch.class_axis.classes_last()) {
     // The logits moved, and one result at a time.
     const int64_t largest =

@@ -28,6 +28,19 @@ absl::Status TooLarge(std::string_view what, size_t bytes, int64_t max_bytes,
         {"max_request_bytes", std::to_string(max_bytes)}}});
 }
 
+// A caller that keeps what others wait for; `message` has room for `patience`.
+absl::Status HeldUp(std::string_view reason,
+                    fmt::format_string<int64_t> message,
+                    std::chrono::milliseconds patience) {
+  return MakeError(absl::StatusCode::kUnavailable,
+                   fmt::format(message, int64_t{patience.count()}),
+                   {std::string(reason),
+                    "",
+                    {{"patience_ms", std::to_string(patience.count())},
+                     {std::string(kRetryDelayKey),
+                      std::to_string(kOverloadedRetryDelayMs)}}});
+}
+
 }  // namespace
 
 absl::Status OutOfRange(std::string_view field, std::string_view value,
@@ -154,17 +167,16 @@ absl::Status TooLargeForBudget(int64_t bytes, int64_t budget_bytes,
 }
 
 absl::Status SentTooSlowly(std::chrono::milliseconds patience) {
-  return MakeError(
-      absl::StatusCode::kUnavailable,
-      fmt::format(
-          "no whole message within {} ms, while others wait for memory; "
-          "send smaller messages, by StreamLoss, or try again",
-          patience.count()),
-      {"SENT_TOO_SLOWLY",
-       "",
-       {{"patience_ms", std::to_string(patience.count())},
-        {std::string(kRetryDelayKey),
-         std::to_string(kOverloadedRetryDelayMs)}}});
+  return HeldUp("SENT_TOO_SLOWLY",
+                "no whole message within {} ms, while others wait for memory; "
+                "send smaller messages, by StreamLoss, or try again",
+                patience);
+}
+
+absl::Status ReadTooSlowly(std::chrono::milliseconds patience) {
+  return HeldUp("READ_TOO_SLOWLY",
+                "no answer was read within {} ms, while others wait for memory",
+                patience);
 }
 
 absl::Status CallerCancelled() {
@@ -175,6 +187,24 @@ absl::Status CallerCancelled() {
 absl::Status DeadlinePassed() {
   return MakeError(absl::StatusCode::kDeadlineExceeded,
                    "the caller's deadline passed", {"DEADLINE_PASSED", "", {}});
+}
+
+absl::Status DeadlineTooShort(int64_t bytes,
+                              std::chrono::steady_clock::duration left,
+                              std::chrono::steady_clock::duration least) {
+  using std::chrono::milliseconds;
+  const auto left_ms = std::chrono::floor<milliseconds>(left).count();
+  const auto least_ms = std::chrono::ceil<milliseconds>(least).count();
+  return MakeError(
+      absl::StatusCode::kDeadlineExceeded,
+      fmt::format("the caller's deadline is in {} ms, want at least {} ms to "
+                  "compute {} bytes",
+                  left_ms, least_ms, bytes),
+      {"DEADLINE_TOO_SHORT",
+       "",
+       {{"left_ms", std::to_string(left_ms)},
+        {"least_ms", std::to_string(least_ms)},
+        {"request_bytes", std::to_string(bytes)}}});
 }
 
 }  // namespace lossd::rpc

@@ -70,8 +70,17 @@ absl::Status TooLargeForBudget(int64_t bytes, int64_t budget_bytes,
 // no message in time.
 absl::Status SentTooSlowly(std::chrono::milliseconds patience);
 
+// UNAVAILABLE: the same of one that read no answer.
+absl::Status ReadTooSlowly(std::chrono::milliseconds patience);
+
 absl::Status CallerCancelled();
 absl::Status DeadlinePassed();
+
+// DEADLINE_EXCEEDED, ahead of it: `bytes` have never been computed in the time
+// that is `left`, but in `least` at best.
+absl::Status DeadlineTooShort(int64_t bytes,
+                              std::chrono::steady_clock::duration left,
+                              std::chrono::steady_clock::duration least);
 
 // The metadata key that carries an UNAVAILABLE's delay before a retry.
 inline constexpr std::string_view kRetryDelayKey = "retry_delay_ms";

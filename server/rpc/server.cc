@@ -54,6 +54,7 @@ std::vector<std::string> MethodNames() {
 Server::Server(Options options, std::unique_ptr<PolicyFile> policy)
     : options_(std::move(options)),
       admission_(options_.memory_budget_bytes),
+      rates_(LossService::method_count()),
       policy_(std::move(policy)),
       pool_(options_.compute_threads, compute::ThreadPool::AfterHelp::kSleep),
       service_(options_, pool_),
@@ -65,6 +66,7 @@ Server::Server(Options options, std::unique_ptr<PolicyFile> policy)
                    gate_,
                    admission_,
                    needs_,
+                   rates_,
                    metrics_,
                    failures_,
                    live_calls_,

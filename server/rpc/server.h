@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/compute/thread_pool.h"
+#include "server/rpc/best_rate.h"
 #include "server/rpc/call.h"
 #include "server/rpc/call_gate.h"
 #include "server/rpc/failure_log.h"
@@ -88,6 +89,7 @@ class Server {
   CallGate gate_;
   Admission admission_;
   CallerNeeds needs_;
+  std::vector<BestRate> rates_;
   FailureLog failures_;
   std::atomic<int64_t> live_calls_{0};
   const std::unique_ptr<PolicyFile> policy_;

@@ -1,5 +1,6 @@
 #include "server/rpc/stream_call.h"
 
+#include <chrono>
 #include <new>
 #include <utility>
 
@@ -43,7 +44,41 @@ void StreamCall::OnRoom() {
   Hold();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (reserved_bytes() > 0) WatchProgress();
     GoOn();
+  }
+  Release();
+}
+
+void StreamCall::WatchProgress() {
+  Hold();
+  progress_seen_ = progress_;
+  late_alarm_.emplace();
+  late_alarm_->Set(
+      queue(),
+      std::chrono::system_clock::now() + environment().receive_patience,
+      &late_tag_);
+}
+
+bool StreamCall::IsHeldUp() const {
+  return progress_ == progress_seen_ && !is_computing_;
+}
+
+void StreamCall::OnLate(bool is_late) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (is_late && !is_finished_) {
+      if (!IsHeldUp() || environment().admission.waiting() == 0) {
+        WatchProgress();
+      } else if (is_writing_) {
+        // Its end waits for the write, and that for the caller.
+        End(ReadTooSlowly(environment().receive_patience));
+        Cancel();
+      } else {
+        End(SentTooSlowly(environment().receive_patience));
+      }
+      GoOn();
+    }
   }
   Release();
 }
@@ -52,11 +87,14 @@ void StreamCall::OnRead(bool ok) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     is_reading_ = false;
+    ++progress_;
     phases().Stop(Phase::kReceive);
     grpc::ByteBuffer message = std::exchange(incoming_, {});
     const absl::Status status = CheckStop();
     if (!status.ok()) {
       End(status);
+    } else if (end_) {
+      // What comes late is not looked at.
     } else if (ok) {
       TakeMessage(message);
     } else {
@@ -97,6 +135,7 @@ void StreamCall::OnWritten(bool ok) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     is_writing_ = false;
+    ++progress_;
     phases().Stop(Phase::kSend);
     outgoing_.Clear();
     // Nobody is there to read.
@@ -146,9 +185,15 @@ absl::StatusOr<StreamCall::Answers> StreamCall::AnswersTo(
   const size_t bytes = message.Length();
   try {
     const bool was_complete = batch_->is_complete();
+    const int64_t bytes_left = batch_->bytes_left();
+    const auto begin = std::chrono::steady_clock::now();
     absl::StatusOr<std::optional<grpc::ByteBuffer>> answer =
         batch_->Take(message, [this] { return CheckStop(); });
     if (!answer.ok()) return answer.status();
+    rate().Observe(bytes_left - batch_->bytes_left(),
+                   std::chrono::steady_clock::now() - begin);
+    const absl::Status feasible = CheckFeasible(batch_->bytes_left());
+    if (!feasible.ok()) return feasible;
     Answers answers;
     if (*answer) answers.push_back(**std::move(answer));
     if (batch_->is_complete() && !was_complete) {
@@ -186,6 +231,7 @@ void StreamCall::GoOn() {
   if (end_) {
     if (is_writing_ || is_computing_) return;
     is_finished_ = true;
+    if (late_alarm_) late_alarm_->Cancel();
     batch_.reset();
     return Finish(*end_);
   }

@@ -2,8 +2,10 @@
 #ifndef LOSSD_SERVER_RPC_STREAM_CALL_H_
 #define LOSSD_SERVER_RPC_STREAM_CALL_H_
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -37,6 +39,7 @@ class StreamCall : public Call {
 
   void OnRead(bool ok);
   void OnWritten(bool ok);
+  void OnLate(bool is_late);
   // The pool's part.
   using Answers = std::vector<grpc::ByteBuffer>;
   void Compute();
@@ -51,6 +54,10 @@ class StreamCall : public Call {
   absl::Status ReserveFor(int64_t message_bytes);
   // Decides the call's end, if nothing has yet.
   void End(absl::Status status);
+  // Looks after a while whether the caller holds others up.
+  void WatchProgress();
+  // Whether nothing but the caller is waited for, since WatchProgress.
+  bool IsHeldUp() const;
 
   const int method_;
   std::mutex mutex_;  // guards all below but batch_, which is the task's
@@ -64,7 +71,10 @@ class StreamCall : public Call {
   bool is_read_to_end_ = false;
   bool is_finished_ = false;
   std::optional<absl::Status> end_;  // what the call is to end with
-  int64_t header_bytes_ = -1;        // none yet
+  int64_t progress_ = 0;             // messages read and answers written
+  int64_t progress_seen_ = 0;        // by WatchProgress
+  std::optional<grpc::Alarm> late_alarm_;
+  int64_t header_bytes_ = -1;  // none yet
   int64_t largest_chunk_bytes_ = 0;
   std::unique_ptr<StreamedBatch> batch_;
 
@@ -74,6 +84,9 @@ class StreamCall : public Call {
   Tag written_tag_{this, [](Call& call, bool ok) {
                      static_cast<StreamCall&>(call).OnWritten(ok);
                    }};
+  Tag late_tag_{this, [](Call& call, bool is_late) {
+                  static_cast<StreamCall&>(call).OnLate(is_late);
+                }};
 };
 
 }  // namespace lossd::rpc

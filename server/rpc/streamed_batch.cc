@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,6 +58,18 @@ StreamedBatch::StreamedBatch(compute::ThreadPool& pool,
     : pool_(pool), max_summary_bytes_(max_summary_bytes), computed_(computed) {}
 
 StreamedBatch::~StreamedBatch() = default;
+
+int64_t StreamedBatch::RowBytes() const {
+  const BatchView& batch = header_->query.batch;
+  return batch.classes * compute::ElementBytes(batch.logits_type);
+}
+
+int64_t StreamedBatch::bytes_left() const {
+  if (header_ == nullptr || header_->stream->rows_left() == 0) return 0;
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  const int64_t rows = header_->stream->rows_left();
+  return rows > kMost / RowBytes() ? kMost : rows * RowBytes();
+}
 
 bool StreamedBatch::is_complete() const {
   return header_ != nullptr && header_->stream->rows_left() == 0;
@@ -124,8 +137,7 @@ absl::StatusOr<std::optional<grpc::ByteBuffer>> StreamedBatch::Compute(
         "TOO_MANY_ROWS", first_row, bytes,
         fmt::format("none: the header announced {} rows", batch.rows));
   }
-  const int64_t row_bytes =
-      batch.classes * compute::ElementBytes(batch.logits_type);
+  const int64_t row_bytes = RowBytes();
   if (bytes == 0 || bytes % row_bytes != 0) {
     return WrongChunk(
         bytes == 0 ? "EMPTY_CHUNK" : "SPLIT_ROW", first_row, bytes,

@@ -47,6 +47,9 @@ class StreamedBatch {
   // Whether the last row has been computed.
   bool is_complete() const;
 
+  // The logits that are still to come, as the header has it; 0 before it.
+  int64_t bytes_left() const;
+
   // The last answer. REQUIRES: is_complete(); the first call.
   grpc::ByteBuffer Summary();
 
@@ -61,6 +64,8 @@ class StreamedBatch {
   absl::Status Start();
   absl::StatusOr<std::optional<grpc::ByteBuffer>> Compute(
       const wire::Bytes& chunk, compute::StopCheck stop_check);
+  // Of header_'s batch. REQUIRES: it has rows.
+  int64_t RowBytes() const;
 
   compute::ThreadPool& pool_;
   const int64_t max_summary_bytes_;

@@ -1,5 +1,7 @@
 #include "server/rpc/unary_call.h"
 
+#include <chrono>
+
 #include "absl/status/statusor.h"
 #include "server/rpc/errors.h"
 
@@ -21,7 +23,11 @@ Call* UnaryCall::Another() const {
   return new UnaryCall(environment(), method_, queue());
 }
 
-void UnaryCall::Begin() { AwaitRoom(ExpectedBytes()); }
+void UnaryCall::Begin() {
+  const absl::Status status = CheckFeasible(AnnouncedBytes().value_or(0));
+  if (!status.ok()) return Finish(status);
+  AwaitRoom(ExpectedBytes());
+}
 
 void UnaryCall::OnRoom() {
   if (reserved_bytes() > Admission::kSmallBytes) WatchReceiving();
@@ -69,6 +75,11 @@ void UnaryCall::OnRead(bool ok) {
     request_.Clear();
     return Finish(RequestTooLarge(bytes, environment().max_request_bytes));
   }
+  const absl::Status feasible = CheckFeasible(static_cast<int64_t>(bytes));
+  if (!feasible.ok()) {
+    request_.Clear();
+    return Finish(feasible);
+  }
   // The answer's part stays reserved until it is known.
   const int64_t request_bytes = kCallBytes + static_cast<int64_t>(bytes);
   if (request_bytes > reserved_bytes()) {
@@ -95,8 +106,9 @@ void UnaryCall::Compute() {
   absl::Status status = CheckStop();
   if (status.ok()) {
     const auto stop_check = [this] { return CheckStop(); };
-    const int64_t request_bytes =
-        kCallBytes + static_cast<int64_t>(request_.Length());
+    const auto message_bytes = static_cast<int64_t>(request_.Length());
+    const int64_t request_bytes = kCallBytes + message_bytes;
+    const auto begin = std::chrono::steady_clock::now();
     const auto reserve = [&](int64_t response_bytes) {
       LearnNeed(request_bytes + response_bytes);
       return Reserve(request_bytes + response_bytes);
@@ -104,6 +116,7 @@ void UnaryCall::Compute() {
     const absl::StatusOr<grpc::ByteBuffer> response =
         environment().service.Run(method_, request_, stop_check, reserve);
     if (response.ok()) {
+      rate().Observe(message_bytes, std::chrono::steady_clock::now() - begin);
       FinishWith(*response);
     } else {
       status = response.status();

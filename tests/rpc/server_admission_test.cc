@@ -71,6 +71,22 @@ void EndAll(std::vector<std::unique_ptr<RawCall>>& calls) {
   calls.clear();
 }
 
+// The answer to `request`, as often as it takes.
+v1::ComputeLossResponse ComputedWithRetries(
+    TestServer& server, const v1::ComputeLossRequest& request) {
+  for (;;) {
+    grpc::ClientContext context;
+    v1::ComputeLossResponse response;
+    const grpc::Status status =
+        server.stub().ComputeLoss(&context, request, &response);
+    if (status.ok()) return response;
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) {
+      ADD_FAILURE() << status.error_message();
+      return response;
+    }
+  }
+}
+
 TEST(MemoryBudgetTest, BoundsTheLargestRequest) {
   TestServer server(WithBudget(kBudget));
   const v1::GetServerInfoResponse info = server.GetServerInfo();
@@ -169,6 +185,50 @@ TEST(MemoryBudgetTest, EndsACallThatSendsNothingWhileOthersWait) {
   }
   EXPECT_GE(refused, 1);
   stalled.clear();
+  WaitFor([&] { return server.server().reserved_bytes() == 0; });
+}
+
+// Streams that stand still, one before its first message and one that does not
+// take its answers, while another call waits for their memory.
+TEST(MemoryBudgetTest, EndsAStreamThatSendsNothingWhileOthersWait) {
+  Options options = WithBudget(16 * kMiB);
+  options.receive_patience = std::chrono::milliseconds(20);
+  TestServer server(options);
+  grpc::ClientContext context;
+  const auto stream = server.stub().StreamLoss(&context);
+  WaitFor([&] { return server.server().reserved_bytes() > 0; });
+  EXPECT_EQ(ComputedWithRetries(server, LargeRequest(2)).row_count(), 512);
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "SENT_TOO_SLOWLY");
+  WaitFor([&] { return server.server().reserved_bytes() == 0; });
+}
+
+TEST(MemoryBudgetTest, EndsAStreamWhoseAnswersNobodyReadsWhileOthersWait) {
+  Options options = WithBudget(16 * kMiB);
+  options.receive_patience = std::chrono::milliseconds(20);
+  TestServer server(options);
+  grpc::ClientContext context;
+  const auto stream = server.stub().StreamLoss(&context);
+  v1::StreamLossRequest message;
+  *message.mutable_header() = LargeRequest(8);
+  const std::string raw = message.header().logits().raw();
+  message.mutable_header()->mutable_logits()->clear_contents();
+  ASSERT_TRUE(stream->Write(message));
+  // Until the writes block, or fail as the stream has ended.
+  std::thread writer([&] {
+    for (size_t at = 0; at < raw.size(); at += 2 * kMiB) {
+      message.mutable_chunk()->set_raw(raw.substr(at, 2 * kMiB));
+      if (!stream->Write(message)) return;
+    }
+  });
+  WaitFor([&] { return server.server().reserved_bytes() > 12 * kMiB; });
+  EXPECT_EQ(ComputedWithRetries(server, LargeRequest(2)).row_count(), 512);
+  writer.join();
+  v1::StreamLossResponse response;
+  while (stream->Read(&response)) {
+  }
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
   WaitFor([&] { return server.server().reserved_bytes() == 0; });
 }
 

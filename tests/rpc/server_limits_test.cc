@@ -14,6 +14,7 @@
 namespace lossd::rpc {
 namespace {
 
+using ::testing::Contains;
 using ::testing::IsSupersetOf;
 using ::testing::Pair;
 
@@ -104,6 +105,32 @@ TEST(DeadlineTest, PassesWhereTheComputationTakesLonger) {
       server.stub().ComputeLoss(&context, request, &response).error_code(),
       grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_TRUE(server.server().Drain());
+}
+
+// A request whose announced size takes longer than its caller waits, as the
+// calls before it show, is not even read.
+TEST(DeadlineTest, RefusesAtOnceWhatCannotBeInTime) {
+  Options options = TestOptions();
+  options.compute_threads = 1;
+  TestServer server(options);
+  // A slow loss: far below 500 MB/s.
+  v1::ComputeLossRequest request = ZerosRequest(512, 512);
+  request.mutable_loss()->mutable_softmax_cross_entropy()->set_logit_softcap(
+      30.0);
+  server.ComputeLoss(request);
+  grpc::ClientContext context;
+  context.AddMetadata("lossd-request-bytes",
+                      std::to_string(kLargestMaxRequestBytes));
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::seconds(4));
+  v1::ComputeLossResponse response;
+  const grpc::Status status =
+      server.stub().ComputeLoss(&context, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "DEADLINE_TOO_SHORT");
+  EXPECT_THAT(
+      ErrorInfoOf(status).metadata(),
+      Contains(Pair("request_bytes", std::to_string(kLargestMaxRequestBytes))));
 }
 
 // Large calls, more of them than threads, all cancelled while in flight.

@@ -334,5 +334,24 @@ TEST(ServerStreamCancellationTest, LeavesNothingBehind) {
   EXPECT_TRUE(server.server().Drain());
 }
 
+// 4 TiB in one row, of which the caller has a minute: known from the header.
+TEST_F(ServerStreamTest, RefusesAHeaderWhoseRowsCannotBeInTime) {
+  const v1::ComputeLossRequest known =
+      DrawnRequest(v1::DATA_TYPE_FLOAT32, 256, 1024);
+  EXPECT_TRUE(StreamInChunks(known, 256).status.ok());
+  v1::ComputeLossRequest request = DrawnRequest(v1::DATA_TYPE_FLOAT32, 1, 1);
+  request.mutable_logits()->set_shape(1, int64_t{1} << 40);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::minutes(1));
+  const auto stream = server_.stub().StreamLoss(&context);
+  ASSERT_TRUE(stream->Write(HeaderOf(request)));
+  v1::StreamLossResponse response;
+  EXPECT_FALSE(stream->Read(&response));
+  const grpc::Status status = stream->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(ErrorInfoOf(status).reason(), "DEADLINE_TOO_SHORT");
+}
+
 }  // namespace
 }  // namespace lossd::rpc

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace lossd::compute {
@@ -22,8 +23,13 @@ struct SlowPaths {
   int64_t unlimited = 0;  // in as many bits as it takes
 };
 
+// What all threads of a pool together may keep of their scratch: rows of 2
+// million logits on one thread, of 130,000 on 16.
+inline constexpr size_t kKeptScratchBytes = size_t{32} << 20;
+
 // Memory that a thread keeps from row to row and from call to call, so that no
-// call allocates once its thread has seen a row as long.
+// call allocates once its thread has seen a row as long; trimmed after each
+// call.
 struct RowScratch {
   std::vector<std::byte> gathered;          // a row that lay in pieces
   std::vector<std::byte> gathered_targets;  // and one of probabilities
@@ -52,9 +58,36 @@ struct RowScratch {
     return vector.data();
   }
 
+  size_t Bytes() const {
+    size_t bytes = gathered.capacity() + gathered_targets.capacity();
+    const auto add = [&](const std::vector<double>& vector) {
+      bytes += vector.capacity() * sizeof(double);
+    };
+    for (const auto* vector :
+         {&exps, &exps_low, &targets, &target_pairs, &target_pairs_low,
+          &this->vector, &wide_logits, &teacher_exps, &teacher_exps_low,
+          &partial_sums}) {
+      add(*vector);
+    }
+    for (const auto& vector : capped_vector) add(vector);
+    for (const auto& vector : capped) add(vector);
+    return bytes;
+  }
+
   static RowScratch& OfThisThread() {
     thread_local RowScratch scratch;
     return scratch;
+  }
+
+  // Frees this thread's, where that is more than its share among `threads`.
+  // REQUIRES: no row is being computed in it.
+  static void TrimOfThisThread(int threads) {
+    RowScratch& scratch = OfThisThread();
+    if (scratch.Bytes() <= kKeptScratchBytes / threads) return;
+    RowScratch none;
+    none.low_logits = scratch.low_logits;
+    none.slow_paths = scratch.slow_paths;
+    scratch = std::move(none);
   }
 };
 
