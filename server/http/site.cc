@@ -1,18 +1,25 @@
 #include "server/http/site.h"
 
 #include <string>
-
-#include "server/http/assets.h"
-
 namespace lossd::http {
 namespace {
 
 constexpr int kNotModified = 304;
+constexpr std::string_view kPlayground = "/playground/";
 constexpr char kIndex[] = "playground/index.html";
 constexpr char kPolicy[] =
     "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+}  // namespace
+
+const Asset* AssetAt(std::string_view path) {
+  if (path == "/") return FindAsset(kIndex);
+  if (path == "/v1/openapi.json") return FindAsset("openapi.json");
+  if (!path.starts_with(kPlayground)) return nullptr;
+  return FindAsset(path.substr(1));
+}
 
 void ServeAsset(const Asset& asset, const httplib::Request& request,
                 httplib::Response& response) {
@@ -29,21 +36,6 @@ void ServeAsset(const Asset& asset, const httplib::Request& request,
   }
   response.set_content(asset.bytes.data(), asset.bytes.size(),
                        std::string(asset.content_type));
-}
-
-}  // namespace
-
-void AddSite(httplib::Server& server) {
-  for (const Asset& asset : Assets()) {
-    const auto serve = [&asset](const auto& request, auto& response) {
-      ServeAsset(asset, request, response);
-    };
-    const std::string path = asset.path == "openapi.json"
-                                 ? "/v1/openapi\\.json"
-                                 : "/" + std::string(asset.path);
-    server.Get(path, serve);
-    if (asset.path == kIndex) server.Get("/", serve);
-  }
 }
 
 }  // namespace lossd::http

@@ -4,13 +4,21 @@
 
 #include <httplib.h>
 
+#include <string_view>
+
+#include "server/http/assets.h"
+
 namespace lossd::http {
 
-// Serves the playground: its index.html at /, all of its files at
-// /playground/NAME; and /v1/openapi.json. Browsers may keep them, and ask each
-// time whether they still are what they were. A page may load nothing from
-// elsewhere, run no script but its own files, and be framed by nobody.
-void AddSite(httplib::Server& server);
+// What is at `path`: the playground's index.html at /, all of its files at
+// /playground/NAME, and /v1/openapi.json. Null: nothing.
+const Asset* AssetAt(std::string_view path);
+
+// Browsers may keep it, and ask each time whether it still is what it was. A
+// page may load nothing from elsewhere, run no script but files from here, and
+// be framed by nobody.
+void ServeAsset(const Asset& asset, const httplib::Request& request,
+                httplib::Response& response);
 
 }  // namespace lossd::http
 

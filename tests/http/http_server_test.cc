@@ -158,7 +158,7 @@ TEST(HttpListenTest, RefusesAnAddressThatIsNotHere) {
 class SmallRequestsTest : public HttpServerTest {
  protected:
   static constexpr size_t kRequestBytes = 100;
-  SmallRequestsTest() : HttpServerTest({.request_bytes = kRequestBytes}) {}
+  SmallRequestsTest() : HttpServerTest({.header_bytes = kRequestBytes}) {}
 
   // What a request of so many bytes is answered.
   std::string AnswerTo(size_t bytes) {
