@@ -90,12 +90,19 @@ TEST(CrowdTest, ACallWhoseCallerGoesAwayIsCancelled) {
       options.memory_budget_bytes - 10 * int64_t{sizeof(kBatch)};
   ASSERT_TRUE(server.admission().TryEnter(rpc::Admission::kSmallBytes));
   ASSERT_TRUE(server.admission().Resize(rpc::Admission::kSmallBytes, taken));
-  while (!is_cancelled()) {
-    RawConnection gone(caller.address());
-    gone.Send(HeadersOf(sizeof(kBatch) - 1) + kBatch);
-    while (server.calls_waiting() == 0 && server.calls_in_flight() == 0) {
+  do {
+    {
+      RawConnection gone(caller.address());
+      gone.Send(HeadersOf(sizeof(kBatch) - 1) + kBatch);
+      while (server.calls_waiting() == 0) {
+      }
     }
-  }
+    // Until all of it has ended: a call that had waited long enough by itself
+    // is followed by another one.
+    while (server.calls_in_flight() > 0 ||
+           server.admission().reserved_bytes() != taken) {
+    }
+  } while (!is_cancelled());
   server.admission().Leave(taken);
 }
 
