@@ -25,14 +25,14 @@ ELEMENT_TYPES = {value: key for key, value in DATA_TYPES.items()}
 class LossdProcess:
     """The lossd binary on a free port of the loopback, stopped on exit."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, *flags):
         environment = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("LOSSD_")
         }
         self._process = subprocess.Popen(
-            [binary, "--listen", "127.0.0.1:0"],
+            [binary, "--listen", "127.0.0.1:0", *flags],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,0 +1,2 @@
+export { LossClient } from './src/client.js';
+export { LossError } from './src/errors.js';
