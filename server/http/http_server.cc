@@ -34,7 +34,6 @@ constexpr char kJson[] = "application/json";
 constexpr char kGet[] = "GET, HEAD";
 constexpr char kPost[] = "POST";
 
-constexpr int kBadRequest = 400;
 constexpr int kMethodNotAllowed = 405;
 constexpr int kHeadersTooLarge = 431;
 constexpr int kInternal = 500;

@@ -133,7 +133,7 @@ absl::Status NestedValues::Fill(v1::DataType data_type,
     return rpc::OutOfRange(field_ + ".data_type", rpc::NameOf(data_type),
                            "a type of floats or integers");
   }
-  const absl::Status status = FillShape(tensor);
+  absl::Status status = FillShape(tensor);
   if (!status.ok()) return status;
   tensor.set_data_type(data_type);
   std::string& raw = *tensor.mutable_raw();
