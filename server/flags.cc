@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/http/address.h"
+#include "server/http/http_server.h"
 #include "server/rpc/listen.h"
 
 namespace lossd {
@@ -18,6 +19,7 @@ namespace {
 constexpr int kBadUsage = 2;
 constexpr char kTextFormat[] = "text";
 constexpr char kJsonFormat[] = "json";
+constexpr int64_t kLargestHttpBodyBytes = int64_t{64} << 20;
 constexpr int64_t kMaxSeconds = 24 * 60 * 60;
 
 std::string EnvironmentName(std::string name) {
@@ -63,6 +65,7 @@ class ConfigBelowEnvironment : public CLI::ConfigTOML {
 struct Values {
   rpc::Options options;
   std::string http_listen;
+  int64_t http_max_body_bytes = http::Limits().body_bytes;
   std::string log_format = kTextFormat;
   int64_t receive_seconds =
       std::chrono::floor<std::chrono::seconds>(options.receive_patience)
@@ -201,10 +204,16 @@ void AddSecurityFlags(CLI::App& app, Values& values) {
 // What tells operators how the server does.
 void AddMonitoringFlags(CLI::App& app, Values& values) {
   Named(app.add_option("--http-listen", values.http_listen,
-                       "Where to serve HTTP (/metrics, /healthz, /readyz): "
-                       "HOST:PORT, of the loopback unless --allow-insecure. "
+                       "Where to serve HTTP (/metrics, /healthz, /readyz, the "
+                       "playground at /, JSON calls under /v1/): HOST:PORT, of "
+                       "the loopback unless --allow-insecure. "
                        "Port 0 picks a free one; default off"))
       ->check(CLI::Validator(CheckHttpAddress, "ADDRESS"));
+  Named(app.add_option("--http-max-body-bytes", values.http_max_body_bytes,
+                       "The largest body of a JSON call, in bytes: it takes "
+                       "some ten times as much memory"))
+      ->check(CLI::Range(int64_t{1}, kLargestHttpBodyBytes))
+      ->capture_default_str();
   Named(app.add_option("--log-format", values.log_format,
                        "How each event is written to stderr"))
       ->capture_default_str()
@@ -287,6 +296,7 @@ Flags ParseFlags(int argc, const char* const* argv) {
   }
   return {.options = values.options,
           .http_listen = values.http_listen,
+          .http_max_body_bytes = values.http_max_body_bytes,
           .log_format = values.log_format == kJsonFormat
                             ? rpc::LogFormat::kJson
                             : rpc::LogFormat::kText,

@@ -2,6 +2,7 @@
 #ifndef LOSSD_SERVER_FLAGS_H_
 #define LOSSD_SERVER_FLAGS_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -14,6 +15,7 @@ namespace lossd {
 struct Flags {
   rpc::Options options;
   std::string http_listen;  // HOST:PORT; empty: no HTTP
+  int64_t http_max_body_bytes = 0;
   rpc::LogFormat log_format = rpc::LogFormat::kText;
   std::optional<int> exit_code;
 };

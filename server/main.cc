@@ -40,7 +40,8 @@ int main(int argc, char** argv) {
   // HTTP's port is taken before anything is served.
   std::unique_ptr<lossd::http::HttpServer> http;
   if (!flags.http_listen.empty()) {
-    auto listening = lossd::http::HttpServer::Listen(flags.http_listen);
+    auto listening = lossd::http::HttpServer::Listen(
+        flags.http_listen, {.body_bytes = flags.http_max_body_bytes});
     if (!listening.ok()) return CannotStart(listening.status());
     http = *std::move(listening);
   }
@@ -51,7 +52,9 @@ int main(int argc, char** argv) {
   }
   if (http != nullptr) {
     http->Serve({.metrics = [&] { return (*server)->MetricsText(); },
-                 .is_ready = [&] { return (*server)->is_serving(); }});
+                 .is_ready = [&] { return (*server)->is_serving(); },
+                 .channel = (*server)->InProcessChannel(),
+                 .admission = &(*server)->admission()});
     std::printf("http listening on %s\n", http->address().c_str());
   }
   std::fflush(stdout);

@@ -11,12 +11,44 @@ namespace lossd::http {
 
 using Clock = std::chrono::steady_clock;
 
+namespace {
+
+constexpr std::chrono::milliseconds kLongestLinger(500);
+
+}  // namespace
+
 BoundedStream::BoundedStream(socket_t socket,
                              std::chrono::milliseconds patience,
-                             int64_t max_received_bytes)
-    : socket_(socket),
-      deadline_(Clock::now() + patience),
-      bytes_left_(max_received_bytes) {}
+                             int64_t max_header_bytes)
+    : socket_(socket), patience_(patience), bytes_left_(max_header_bytes) {
+  Renew(0);
+}
+
+void BoundedStream::Renew(int64_t bytes) {
+  deadline_ = Clock::now() + patience_ +
+              std::chrono::seconds(bytes / kSlowestBytesPerSecond);
+}
+
+void BoundedStream::AwaitBody(int64_t bytes) {
+  Renew(bytes);
+  bytes_left_ =
+      std::max<int64_t>(0, bytes - static_cast<int64_t>(unread_.size()));
+}
+
+bool BoundedStream::is_peer_gone() const {
+  char byte;
+  const ssize_t count =
+      recv(socket_, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
+  return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+void BoundedStream::Linger() {
+  shutdown(socket_, SHUT_WR);
+  deadline_ = Clock::now() + std::min(patience_, kLongestLinger);
+  while (Await(POLLIN) &&
+         recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT) > 0) {
+  }
+}
 
 bool BoundedStream::Await(short events) const {
   pollfd socket{socket_, events, 0};
@@ -40,6 +72,7 @@ ssize_t BoundedStream::read(char* bytes, size_t size) {
   if (unread_.empty()) {
     const size_t room =
         std::min(buffer_.size(), static_cast<size_t>(bytes_left_));
+    has_too_many_bytes_ = room == 0;
     if (room == 0 || !Await(POLLIN)) return -1;
     const ssize_t received = recv(socket_, buffer_.data(), room, MSG_DONTWAIT);
     if (received <= 0) return received;

@@ -14,12 +14,29 @@
 
 namespace lossd::http {
 
-// A connection that may take so long and send so much, in all: the library's
-// own timeouts begin anew with every byte. Does not own the socket.
+// A connection that may take so long and send so much for each of its parts:
+// the library's own timeouts begin anew with every byte. Does not own the
+// socket.
 class BoundedStream : public httplib::Stream {
  public:
+  // For the request's headers.
   BoundedStream(socket_t socket, std::chrono::milliseconds patience,
-                int64_t max_received_bytes);
+                int64_t max_header_bytes);
+
+  // For the next part: so long, and a second more per kSlowestBytesPerSecond of
+  // its `bytes`.
+  static constexpr int64_t kSlowestBytesPerSecond = 256 << 10;
+  void Renew(int64_t bytes);
+  // For a body of so many bytes, of which some may be here already.
+  void AwaitBody(int64_t bytes);
+
+  // Whether more headers came than may.
+  bool has_too_many_bytes() const { return has_too_many_bytes_; }
+  // Whether the client has closed the connection, or its half of it.
+  bool is_peer_gone() const;
+  // Says that nothing more is written, and drops what the client still sends,
+  // for a while: who closes over unread bytes may take its answer back.
+  void Linger();
 
   bool is_readable() const override;
   bool is_writable() const override;
@@ -35,8 +52,10 @@ class BoundedStream : public httplib::Stream {
   bool Await(short events) const;
 
   const socket_t socket_;
-  const std::chrono::steady_clock::time_point deadline_;
+  const std::chrono::milliseconds patience_;
+  std::chrono::steady_clock::time_point deadline_;
   int64_t bytes_left_;
+  bool has_too_many_bytes_ = false;
   // The library reads a header byte by byte.
   std::array<char, 4096> buffer_;
   std::string_view unread_;  // of buffer_

@@ -64,6 +64,12 @@ absl::Status Invalid(std::string_view reason, std::string_view field,
       {std::string(reason), std::string(field), std::move(metadata)});
 }
 
+absl::Status Refused(absl::StatusCode code, std::string_view reason,
+                     std::string_view message, Metadata metadata) {
+  return MakeError(code, message,
+                   {std::string(reason), "", std::move(metadata)});
+}
+
 absl::Status NotBuilt(std::string_view what, std::string_view field) {
   return MakeError(
       absl::StatusCode::kUnimplemented,

@@ -29,6 +29,10 @@ absl::Status Missing(std::string_view field, std::string_view want);
 absl::Status Invalid(std::string_view reason, std::string_view field,
                      std::string_view message, Metadata metadata);
 
+// An error of any other code that names no field.
+absl::Status Refused(absl::StatusCode code, std::string_view reason,
+                     std::string_view message, Metadata metadata);
+
 // UNIMPLEMENTED: "WHAT is not in this build".
 absl::Status NotBuilt(std::string_view what, std::string_view field);
 

@@ -1,6 +1,7 @@
 #include "server/rpc/server.h"
 
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
 #include <utility>
@@ -200,6 +201,14 @@ void Server::ServeOn(grpc::ServerCompletionQueue* queue) {
 
 bool Server::is_serving() const {
   return health_.StatusOf("") == grpc::health::v1::HealthCheckResponse::SERVING;
+}
+
+std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
+  grpc::ChannelArguments arguments;
+  // The server bounds what it takes by itself.
+  arguments.SetMaxSendMessageSize(-1);
+  arguments.SetMaxReceiveMessageSize(-1);
+  return server_->InProcessChannel(arguments);
 }
 
 std::string Server::MetricsText() const {

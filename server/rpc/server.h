@@ -2,6 +2,7 @@
 #ifndef LOSSD_SERVER_RPC_SERVER_H_
 #define LOSSD_SERVER_RPC_SERVER_H_
 
+#include <grpcpp/channel.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -17,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/compute/thread_pool.h"
+#include "server/rpc/admission.h"
 #include "server/rpc/best_rate.h"
 #include "server/rpc/call.h"
 #include "server/rpc/call_gate.h"
@@ -65,6 +67,15 @@ class Server {
 
   // The server's metrics in Prometheus's text format.
   std::string MetricsText() const;
+
+  // A channel to this server that goes over no network: its calls are served as
+  // all others are, their caller having no address and no certificate. To be
+  // given up before the server is destroyed.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+
+  // The memory that all calls share, for those who hold some of it on their way
+  // to a call.
+  Admission& admission() { return admission_; }
 
   // Ends the service for good, in order: health says NOT_SERVING; calls are
   // served on for `lame_duck`; new calls are refused with UNAVAILABLE and those
