@@ -217,6 +217,33 @@ onPage('the call to copy is one that works', '#loss=huber&z=2,1,0.1&t=1,0,0&delt
   assert.equal(JSON.parse(stdout).loss, await shownLoss(page));
 });
 
+// A link is made by anyone, and what it makes the page show is pasted into a shell.
+const FOREIGN = `1'; echo "foreign \\`;
+onPage('what a link says as an option stays a text in the calls to copy',
+  `#z=2,1,0.1&y=0&label_smoothing=${encodeURIComponent(FOREIGN)}&class_weights=${encodeURIComponent(FOREIGN)}&view=call`,
+  async (page) => {
+    const [curl, python, cpp] = await page.locator('.snippet code').allTextContents();
+    // A shell without the real curl says what it would be called with.
+    const { status, stdout, stderr } = spawnSync('bash', ['-c', `curl() { printf '%s\\0' "$@"; }\n${curl}`], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    const words = stdout.split('\0');
+    assert.equal(words.pop(), '');
+    assert.equal(words.length, 5);
+    assert.deepEqual(JSON.parse(words[4]).loss,
+      { softmaxCrossEntropy: { labelSmoothing: FOREIGN, classWeights: FOREIGN } });
+    const text = JSON.stringify(FOREIGN);
+    assert.ok(python.includes(`lossd.SoftmaxCrossEntropy(label_smoothing=${text}, class_weights=${text})`), python);
+    assert.ok(cpp.includes(`class_weights = ${text};`) && cpp.includes(`.label_smoothing = ${text},`), cpp);
+  });
+
+onPage('where the browser has no clipboard the call is selected', '#z=2,1,0.1&y=0&view=call', async (page) => {
+  await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+  const snippet = page.locator('.snippet', { has: page.getByRole('heading', { name: 'Python' }) });
+  await snippet.getByRole('button').click();
+  await snippet.getByRole('button', { name: 'Selected' }).waitFor();
+  assert.equal(await page.evaluate(() => String(getSelection())), await snippet.locator('code').innerText());
+});
+
 for (const colorScheme of ['light', 'dark']) {
   onPage(`text has contrast in ${colorScheme} mode`, '', async (page) => {
     const colours = await page.evaluate(() => {

@@ -6,7 +6,6 @@ import { curveAlong } from './curve.js';
 import { byId, h } from './dom.js';
 import { ClassEditor } from './editor.js';
 import { fromJson, toNumbers, toText } from './format.js';
-import { lossOf } from './losses.js';
 import * as panels from './panels.js';
 import { batchRequest } from './request.js';
 import * as settings from './settings.js';

@@ -109,13 +109,19 @@ function heightAt(xs, ys, x) {
 
 /** @param {State} state */
 const calls = (state) => snippetsOf(state).map(({ name, text }) => {
+  const code = h('code', {}, text);
   const button = h('button', {
     type: 'button', onclick: async () => {
-      await navigator.clipboard.writeText(text).then(
-        () => { button.textContent = 'Copied'; },
-        () => { button.textContent = 'Select it by hand: the browser does not let this page copy'; });
+      try {
+        // Over plain HTTP from another machine there is no clipboard at all.
+        await navigator.clipboard.writeText(text);
+        button.textContent = 'Copied';
+      } catch {
+        getSelection()?.selectAllChildren(code);
+        button.textContent = 'Selected: copy it by hand, the browser does not let this page';
+      }
     },
   }, 'Copy');
   return h('section', { class: 'snippet', 'aria-label': name },
-    h('div', { class: 'buttons' }, h('h3', {}, name), button), h('pre', { tabindex: 0 }, h('code', {}, text)));
+    h('div', { class: 'buttons' }, h('h3', {}, name), button), h('pre', { tabindex: 0 }, code));
 });

@@ -22,17 +22,32 @@ function curl(state) {
   });
   const fields = Object.entries({ ...request, loss: lossSpec(state) })
     .map(([key, value]) => `  "${key}": ${JSON.stringify(value)}`);
-  return `curl ${location.origin}/v1/loss:compute -H 'Content-Type: application/json' -d '{
-${fields.join(',\n')}
-}'`;
+  return `curl ${location.origin}/v1/loss:compute -H 'Content-Type: application/json' -d ${
+    shellWord(`{\n${fields.join(',\n')}\n}`)}`;
 }
 
-/** The options that are set, each by a language's own way. @param {State} state */
+/** In quotes that nothing in it ends: it may come from a link that someone else made. @param {string} text */
+const shellWord = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** The options that are set. @param {State} state */
 function options(state) {
   return lossOf(state.loss).options.flatMap(({ key, name, kind }) => {
     const text = state.options[key]?.trim();
-    return text ? [{ name, kind, text, values: toNumbers(text) ?? [] }] : [];
+    return text ? [{ name, kind, text }] : [];
   });
+}
+
+/**
+ * An option's value in a program. What is no number is a string there, whatever it says, for the client or the
+ * compiler to refuse: it may come from a link that someone else made.
+ * @param {{kind: string, text: string}} option
+ * @param {(value: number) => string} number
+ * @param {(values: string[]) => string} list
+ */
+function literal({ kind, text }, number, list) {
+  const value = kind === 'numbers' ? toNumbers(text) : toNumber(text);
+  if (value === undefined) return JSON.stringify(text);
+  return Array.isArray(value) ? list(value.map(number)) : number(value);
 }
 
 /** @param {number} value */
@@ -46,10 +61,8 @@ const pythonRows = (rows) => `[${rows.map((row) => `[${row.map(pythonNumber).joi
 function python(state) {
   const loss = lossOf(state.loss);
   const type = state.dataType.toLowerCase();
-  const set = options(state).map(({ name, kind, text, values }) => {
-    if (kind === 'switch') return `${name}=True`;
-    return `${name}=${kind === 'numbers' ? `[${values.join(', ')}]` : toNumber(text) ?? text}`;
-  });
+  const set = options(state).map((option) => `${option.name}=${option.kind === 'switch' ? 'True'
+    : literal(option, pythonNumber, (values) => `[${values.join(', ')}]`)}`);
   const labels = hasTargets(state)
     ? `np.${type}(${pythonRows(state.samples.map((sample) => sample.targets))})`
     : `[${state.samples.map((sample) => sample.label).join(', ')}]`;
@@ -87,10 +100,12 @@ function cpp(state) {
   lines.push(targets
     ? `  const std::vector<${type}> targets = {${numbers(state.samples.map((sample) => sample.targets))}};`
     : `  const std::vector<int64_t> labels = {${state.samples.map((sample) => sample.label).join(', ')}};`);
-  const set = options(state).map(({ name, kind, text, values }) => {
+  const set = options(state).map((option) => {
+    const { name, kind } = option;
     if (kind === 'switch') return `.${name} = true`;
-    if (kind !== 'numbers') return `.${name} = ${toNumber(text) ?? text}`;
-    lines.push(`  const std::vector<double> ${name} = {${values.join(', ')}};`);
+    const value = literal(option, cppNumber, (values) => `{${values.join(', ')}}`);
+    if (kind !== 'numbers') return `.${name} = ${value}`;
+    lines.push(`  const std::vector<double> ${name} = ${value};`);
     return `.${name} = ${name}`;
   });
   const reduction = `lossd::Reduction::k${state.reduction[0]}${state.reduction.slice(1).toLowerCase()}`;
