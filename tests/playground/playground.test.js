@@ -217,6 +217,20 @@ onPage('the call to copy is one that works', '#loss=huber&z=2,1,0.1&t=1,0,0&delt
   assert.equal(JSON.parse(stdout).loss, await shownLoss(page));
 });
 
+onPage('each loss has the options of the C++ client, in its order, which a call in C++ has to keep', '', async (page) => {
+  const header = readFileSync(pathOf('../../client/lossd/losses.h'), 'utf8');
+  const want = [...header.matchAll(/^struct \w+ \{\n.*kName = "(\w+)";\n([^}]*(?:\{\}[^}]*)*)^\};/gm)].map(
+    ([, name, body]) => [name, [...body.matchAll(/^  (?!static)[\w:<> ]+ (\w+) = /gm)].map(([, field]) => field)]);
+  assert.equal(want.length, Object.keys(LOSSES).length);
+  const shown = [];
+  for (const key of await page.locator('#loss-kind option').evaluateAll((all) => all.map(({ value }) => value))) {
+    await page.locator('#loss-kind').selectOption(key);
+    shown.push([key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      await page.locator('#options [data-field]').evaluateAll((all) => all.map(({ dataset }) => dataset.field))]);
+  }
+  assert.deepEqual(shown, want);
+});
+
 // A link is made by anyone, and what it makes the page show is pasted into a shell.
 const FOREIGN = `1'; echo "foreign \\`;
 onPage('what a link says as an option stays a text in the calls to copy',

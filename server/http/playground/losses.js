@@ -17,7 +17,7 @@ import { call, derivative, exp, frac, isLabel, ln, row, sub, sum, sup } from './
  * @property {'indices' | 'targets' | 'either'} labels
  * @property {string} [targets] what the targets are
  * @property {boolean} [softmax] whether the service tells probabilities
- * @property {Option[]} options
+ * @property {Option[]} options in the order of the C++ client's fields, as C++ wants them in a call
  * @property {(soft: boolean) => Element} formula of a row's loss
  * @property {(soft: boolean) => Element | undefined} gradient of it, where that fits a line
  */
@@ -62,8 +62,8 @@ export const LOSSES = [
     key: 'sigmoidCrossEntropy', name: 'sigmoid_cross_entropy', python: 'SigmoidCrossEntropy',
     title: 'Sigmoid cross-entropy', labels: 'targets', targets: 'values in 0 … 1',
     options: [
-      labelSmoothing,
       { key: 'positiveWeights', name: 'positive_weights', kind: 'numbers', range: 'one for each class', initial: 'all 1' },
+      labelSmoothing,
     ],
     formula: () => row(mean(), '(', call('max', z(), ',', '0'), '−', z(), t(), '+',
       ln(row('(', '1', '+', exp('−', '|', z(), '|'), ')')), ')'),
