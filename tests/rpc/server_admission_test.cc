@@ -18,6 +18,7 @@
 namespace lossd::rpc {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 constexpr char kComputeLoss[] = "/lossd.v1.LossService/ComputeLoss";
@@ -260,6 +261,39 @@ TEST(MemoryBudgetTest, IsSharedByManyCallersWhoRetry) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_EQ(computed, kCallers * kCalls);
+  WaitFor([&] { return server.server().reserved_bytes() == 0; });
+}
+
+// Messages far over what gRPC's own quota holds make it look for memory to take
+// back, while others' messages are computed and freed.
+TEST(MemoryBudgetTest, OutlivesMessagesFarBeyondIt) {
+  TestServer server(WithBudget(16 * kMiB));
+  std::atomic<bool> is_over = false;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([&] {
+      const v1::ComputeLossRequest request = LargeRequest(40);
+      while (!is_over) {
+        const auto stub =
+            v1::LossService::NewStub(Connect(server.server().addresses()[0]));
+        grpc::ClientContext context;
+        v1::ComputeLossResponse response;
+        EXPECT_THAT(
+            stub->ComputeLoss(&context, request, &response).error_code(),
+            AnyOf(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                  grpc::StatusCode::UNAVAILABLE));
+      }
+    });
+  }
+  const v1::ComputeLossRequest request = LargeRequest(3);
+  for (int call = 0; call < 100; ++call) {
+    grpc::ClientContext context;
+    v1::ComputeLossResponse response;
+    server.stub().ComputeLoss(&context, request, &response);
+  }
+  is_over = true;
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(server.ComputeLoss(RequestWith()).row_count(), 2);
   WaitFor([&] { return server.server().reserved_bytes() == 0; });
 }
 

@@ -24,8 +24,8 @@ void Free(void* sent) {
 ReceivedMessage::ReceivedMessage(grpc::ByteBuffer& message) {
   // Fails only for what is no buffer of bytes or is compressed, and the server
   // takes neither.
-  (void)message.Dump(&slices_).ok();
-  message.Clear();
+  buffer_.Swap(&message);
+  (void)buffer_.Dump(&slices_).ok();
   pieces_.reserve(slices_.size());
   for (const grpc::Slice& slice : slices_) {
     pieces_.emplace_back(reinterpret_cast<const std::byte*>(slice.begin()),

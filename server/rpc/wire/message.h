@@ -23,6 +23,10 @@ class ReceivedMessage {
   Pieces pieces() const { return pieces_; }
 
  private:
+  // Ends after the slices. gRPC 1.51 crashes where the last reference to memory
+  // that its quota counts is a slice's and the thread is not one of its own;
+  // the end of a buffer prepares it for that.
+  grpc::ByteBuffer buffer_;
   std::vector<grpc::Slice> slices_;
   std::vector<Run> pieces_;
 };
