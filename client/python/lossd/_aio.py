@@ -13,6 +13,7 @@ from lossd import _connection, _retry
 from lossd._arrays import Tensor
 from lossd._batch import Batch, LossResult
 from lossd._connection import Call
+from lossd._kept_memory import KeptMemory
 from lossd._methods import LossMethods
 from lossd._transfer import ServerLimit, StreamAttempt, Transfer
 from lossd.errors import Error, InvalidArgumentError, from_rpc
@@ -45,6 +46,7 @@ class AsyncClient(LossMethods[Awaitable[LossResult], Awaitable[np.ndarray]]):
         self._default_timeout = _connection.check_timeout(timeout)
         self._retry = retry
         self._limit = ServerLimit()
+        self._memory = KeptMemory()
         self._options = _connection.channel_options(retry, tls)
         self._credentials = None if tls is None else tls.credentials()
         self._made: Optional[grpc.aio.Channel] = None
@@ -123,7 +125,7 @@ class AsyncClient(LossMethods[Awaitable[LossResult], Awaitable[np.ndarray]]):
         multi_callable = self._channel.stream_stream(_connection.SERVICE + "StreamLoss")
 
         async def attempt() -> LossResult:
-            stream = StreamAttempt(batch, chunk_rows, call.progress)
+            stream = StreamAttempt(batch, chunk_rows, call.progress, self._memory)
             answers = multi_callable(stream.messages(), timeout=call.remaining())
             try:
                 async for answer in answers:

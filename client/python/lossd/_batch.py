@@ -9,6 +9,7 @@ import numpy as np
 
 from lossd import _arrays, _wire
 from lossd._arrays import Tensor
+from lossd._kept_memory import KeptMemory
 from lossd.errors import InternalError, InvalidArgumentError
 from lossd.losses import Loss, loss_to_proto
 from lossd.v1 import loss_service_pb2 as pb
@@ -212,10 +213,10 @@ class Batch:
     def _without_class_of_one(self, array: np.ndarray) -> np.ndarray:
         return array[..., 0] if self.element_rows else array
 
-    def empty_gradient(self) -> np.ndarray:
+    def empty_gradient(self, memory: KeptMemory) -> np.ndarray:
         """Room for a gradient that comes in chunks, [rows, classes]."""
-        elements = _arrays.element_type(self.gradient_type)
-        return np.empty((self.rows, self.classes), elements)
+        elements = np.dtype(_arrays.element_type(self.gradient_type))
+        return memory.empty((self.rows, self.classes), elements)
 
     def result(
         self, answer: memoryview, streamed_gradient: Optional[np.ndarray] = None

@@ -12,6 +12,7 @@ from lossd import _connection, _retry
 from lossd._arrays import Tensor
 from lossd._batch import Batch, LossResult
 from lossd._connection import Call
+from lossd._kept_memory import KeptMemory
 from lossd._methods import LossMethods
 from lossd._transfer import ServerLimit, StreamAttempt, Transfer
 from lossd.errors import CancelledError, Error, from_rpc
@@ -47,6 +48,7 @@ class Client(LossMethods[LossResult, np.ndarray]):
         self._default_timeout = _connection.check_timeout(timeout)
         self._retry = retry
         self._limit = ServerLimit()
+        self._memory = KeptMemory()
         self._is_closed = False
         options = _connection.channel_options(retry, tls)
         if tls is None:
@@ -113,7 +115,7 @@ class Client(LossMethods[LossResult, np.ndarray]):
 
     def _stream(self, batch: Batch, chunk_rows: int, call: Call) -> LossResult:
         def attempt() -> LossResult:
-            stream = StreamAttempt(batch, chunk_rows, call.progress)
+            stream = StreamAttempt(batch, chunk_rows, call.progress, self._memory)
             answers = self._stream_loss(stream.messages(), timeout=call.remaining())
 
             def take_all() -> LossResult:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lossd import _wire
 from lossd._batch import Batch, LossResult
+from lossd._kept_memory import KeptMemory
 from lossd.errors import Error, InternalError, InvalidArgumentError
 from lossd.v1 import loss_service_pb2 as pb
 
@@ -115,11 +116,17 @@ class StreamAttempt:
     rows done as their gradient comes; with no gradient wanted, as they are sent.
     """
 
-    def __init__(self, batch: Batch, chunk_rows: int, progress: Optional[Progress]):
+    def __init__(
+        self,
+        batch: Batch,
+        chunk_rows: int,
+        progress: Optional[Progress],
+        memory: KeptMemory,
+    ):
         self._batch = batch
         self._chunk_rows = chunk_rows
         self._progress = progress
-        self._gradient = batch.empty_gradient() if batch.wants_gradient else None
+        self._gradient = batch.empty_gradient(memory) if batch.wants_gradient else None
         self._room = memoryview(b"")
         if self._gradient is not None:
             _keep_freed_memory()

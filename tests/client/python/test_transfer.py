@@ -9,6 +9,7 @@ import numpy as np
 import lossd
 from lossd import _transfer
 from lossd._batch import Batch
+from lossd._kept_memory import KeptMemory
 from lossd.v1 import loss_service_pb2 as pb
 from lossd_client import LossdProcess
 from support import BINARY, ScriptedServer, draw, draw_labels, start_server
@@ -191,7 +192,7 @@ class AnswerTest(unittest.TestCase):
     """What no lossd answers is an InternalError."""
 
     def refused(self, pattern, *answers, outputs=("loss", "gradient")):
-        attempt = _transfer.StreamAttempt(batch_of(2, 3, outputs=outputs), 2, None)
+        attempt = _transfer.StreamAttempt(batch_of(2, 3, outputs=outputs), 2, None, KeptMemory())
         list(attempt.messages())
         with self.assertRaisesRegex(lossd.InternalError, pattern):
             for answer in answers:
@@ -217,7 +218,7 @@ class AnswerTest(unittest.TestCase):
         self.refused("neither", pb.StreamLossResponse())
 
     def test_bytes_that_are_no_message(self):
-        attempt = _transfer.StreamAttempt(batch_of(2, 3), 2, None)
+        attempt = _transfer.StreamAttempt(batch_of(2, 3), 2, None, KeptMemory())
         for answer in (b"\x0a", b"\x0a\x02\x12", b"\x08\x01"):
             with self.assertRaisesRegex(lossd.InternalError, "no valid message"):
                 attempt.take(answer)
