@@ -59,6 +59,31 @@ onPage('a logit that is dragged changes the loss', '', async (page) => {
   assert.equal(await shownLoss(page), said.loss);
 });
 
+onPage('answers are shown while a logit is dragged, however slow they are', '', async (page) => {
+  // Every answer waits until the logit has been moved again.
+  let isSlow = true;
+  let release = () => {};
+  await page.route('**/v1/loss:compute', async (route) => {
+    if (isSlow) await new Promise((resolve) => { release = resolve; });
+    await route.continue();
+  });
+  const asked = () => page.waitForRequest('**/v1/loss:compute');
+  const slider = page.locator('#classes input[type=range]').first();
+  const first = asked();
+  await slider.fill('3');
+  await first;
+  await slider.fill('4');
+  const second = asked();
+  release();
+  await second;
+  const said = await ask(server.origin, { logits: [[3, 1, 0.1]], labels: [0] });
+  assert.equal(await shownLoss(page), said.loss);
+  isSlow = false;
+  release();
+  await settled(page);
+  assert.equal(await shownLoss(page), (await ask(server.origin, { logits: [[4, 1, 0.1]], labels: [0] })).loss);
+});
+
 onPage('all of it works by keyboard alone', '', async (page) => {
   const focusOn = async (locator) => {
     for (let presses = 0; presses < 60; ++presses) {

@@ -83,9 +83,11 @@ async function refresh() {
     const asked = structuredClone(state);
     try {
       const next = answerOf(asked, await computeLoss(batchRequest(asked)));
-      if (isDirty) continue;
+      // While a logit is dragged, the answer to where it was is better than none.
+      if (!isShownAs(asked)) continue;
       answer = next;
       showAnswer();
+      if (isDirty) continue;
       const nextDetails = { check: await checkGradient(asked), curve: asked.view === 'curve' ? await curveAlong(asked) : undefined };
       if (isDirty) continue;
       details = nextDetails;
@@ -99,6 +101,11 @@ async function refresh() {
   isRunning = false;
   byId('main').setAttribute('aria-busy', 'false');
 }
+
+/** Whether the page shows the same loss of the same sample, but for its numbers. @param {State} asked */
+const isShownAs = (asked) => asked.loss === state.loss && asked.selected === state.selected &&
+  asked.samples.length === state.samples.length && hasTargets(asked) === hasTargets(state) &&
+  selectedSample(asked).logits.length === selectedSample(state).logits.length;
 
 /** @param {State} asked @param {any} response @returns {Answer} */
 function answerOf(asked, response) {
