@@ -3,6 +3,8 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/completion_queue.h>
 
+#include "server/rpc/in_process.h"
+
 namespace lossd::http {
 namespace {
 
@@ -23,6 +25,7 @@ CallResult InProcessCaller::Call(const std::string& path,
   }
   grpc::CompletionQueue queue;
   const auto call = stub_.PrepareUnaryCall(&context, path, request, &queue);
+  rpc::HandOverInProcess();
   call->StartCall();
   call->Finish(&result.response, &result.status, nullptr);
   void* tag;

@@ -4,6 +4,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/in_process.h"
 
 namespace lossd::rpc {
 namespace {
@@ -60,6 +61,7 @@ void UnaryCall::OnLate(bool is_late) {
 }
 
 void UnaryCall::OnRead(bool ok) {
+  TakeOverInProcess();
   is_reading_ = false;
   if (late_alarm_) late_alarm_->Cancel();
   if (is_refused_) {
