@@ -35,6 +35,7 @@ CallResult InProcessCaller::Call(const std::string& path,
          grpc::CompletionQueue::TIMEOUT) {
     if (terms.is_given_up()) context.TryCancel();
   }
+  rpc::TakeOverInProcess();
   const auto& trailing = context.GetServerTrailingMetadata();
   if (const auto id = trailing.find(kRequestIdKey); id != trailing.end()) {
     result.request_id.assign(id->second.data(), id->second.size());

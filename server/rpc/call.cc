@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
 #include "server/rpc/errors.h"
+#include "server/rpc/in_process.h"
 #include "server/rpc/options.h"
 #include "server/rpc/status.h"
 
@@ -256,6 +257,7 @@ void Call::FinishWith(const grpc::ByteBuffer& response) {
   phases_.Switch(Phase::kCompute, Phase::kSend);
   if (loss_method()) environment_.metrics.CountSent(response.Length());
   CountEnd(absl::StatusCode::kOk, "");
+  HandOverInProcess();
   HandOver();
   stream_.WriteAndFinish(response, grpc::WriteOptions(), grpc::Status::OK,
                          &finished_tag_);

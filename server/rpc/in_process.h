@@ -7,12 +7,12 @@
 
 namespace lossd::rpc {
 
-// A server reads such a message where its caller wrote it. gRPC orders the one
-// after the other, but in code that ThreadSanitizer, which checks the rest, does
-// not see; this it sees.
+// Caller and server read each other's messages where these were written. gRPC
+// orders the one after the other, but in code that ThreadSanitizer, which
+// checks the rest, does not see; this it sees.
 inline std::atomic<uint32_t> in_process_messages{0};
 
-// To be called before a message is sent.
+// To be called before a message is sent, by either.
 inline void HandOverInProcess() {
   in_process_messages.fetch_add(1, std::memory_order_release);
 }
