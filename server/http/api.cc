@@ -270,7 +270,7 @@ ApiResponse Api::Call(const Method& method, const ApiRequest& request,
         kBytesPerAnswerByte * static_cast<int64_t>(result.response.Length()));
     if (!has_room.ok()) return ErrorResponse(has_room);
     const std::unique_ptr<pb::Message> proto(method.response.New());
-    result.status = Traits::Deserialize(&result.response, proto.get());
+    result.status = ParseAnswer(result.response, *proto);
     if (result.status.ok()) return {200, WriteResponse(*proto, style)};
   }
   ApiResponse response = ToResponse(ToHttpError(result.status));

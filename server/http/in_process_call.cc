@@ -2,6 +2,7 @@
 
 #include <grpcpp/client_context.h>
 #include <grpcpp/completion_queue.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 
 #include "server/rpc/in_process.h"
 
@@ -41,6 +42,18 @@ CallResult InProcessCaller::Call(const std::string& path,
     result.request_id.assign(id->second.data(), id->second.size());
   }
   return result;
+}
+
+grpc::Status ParseAnswer(grpc::ByteBuffer& answer,
+                         google::protobuf::Message& message) {
+  // What is read is freed after it was handed over: by the call, maybe.
+  grpc::ByteBuffer read = answer;
+  const grpc::Status status =
+      grpc::SerializationTraits<google::protobuf::Message>::Deserialize(
+          &read, &message);
+  rpc::HandOverInProcess();
+  answer.Clear();
+  return status;
 }
 
 }  // namespace lossd::http

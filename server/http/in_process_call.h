@@ -2,6 +2,7 @@
 #ifndef LOSSD_SERVER_HTTP_IN_PROCESS_CALL_H_
 #define LOSSD_SERVER_HTTP_IN_PROCESS_CALL_H_
 
+#include <google/protobuf/message.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -29,6 +30,10 @@ struct CallResult {
   grpc::ByteBuffer response;
   std::string request_id;  // as the server has it in its log; else empty
 };
+
+// Parses a message that was answered in this process, which is empty then.
+grpc::Status ParseAnswer(grpc::ByteBuffer& answer,
+                         google::protobuf::Message& message);
 
 // Calls methods by their paths, with messages as bytes. Any thread.
 class InProcessCaller {

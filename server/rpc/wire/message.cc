@@ -3,6 +3,8 @@
 #include <atomic>
 #include <utility>
 
+#include "server/rpc/in_process.h"
+
 namespace lossd::rpc::wire {
 namespace {
 
@@ -16,6 +18,7 @@ struct SentBuffer {
 void Free(void* sent) {
   auto* const buffer = static_cast<SentBuffer*>(sent);
   (void)buffer->is_handed_over.load(std::memory_order_acquire);
+  TakeOverInProcess();
   delete buffer;
 }
 
