@@ -48,7 +48,7 @@ grpc::Status ParseAnswer(grpc::ByteBuffer& answer,
                          google::protobuf::Message& message) {
   // What is read is freed after it was handed over: by the call, maybe.
   grpc::ByteBuffer read = answer;
-  const grpc::Status status =
+  grpc::Status status =
       grpc::SerializationTraits<google::protobuf::Message>::Deserialize(
           &read, &message);
   rpc::HandOverInProcess();

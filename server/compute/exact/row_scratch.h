@@ -1,6 +1,7 @@
 #ifndef LOSSD_SERVER_COMPUTE_EXACT_ROW_SCRATCH_H_
 #define LOSSD_SERVER_COMPUTE_EXACT_ROW_SCRATCH_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -38,11 +39,11 @@ struct RowScratch {
   std::vector<double> targets;  // q, as exps
   std::vector<double> target_pairs;
   std::vector<double> target_pairs_low;
-  std::vector<double> vector;            // that a Hessian is multiplied by
-  std::vector<double> capped_vector[2];  // and times the cap's slopes
-  std::vector<double> wide_logits;       // of a narrower type, widened
-  std::vector<double> capped[4];         // CappedLogits' arrays
-  std::vector<double> teacher_exps;      // of a second row of logits, as exps
+  std::vector<double> vector;  // that a Hessian is multiplied by
+  std::array<std::vector<double>, 2> capped_vector;  // times the cap's slopes
+  std::vector<double> wide_logits;            // of a narrower type, widened
+  std::array<std::vector<double>, 4> capped;  // CappedLogits' arrays
+  std::vector<double> teacher_exps;  // of a second row of logits, as exps
   std::vector<double> teacher_exps_low;
   std::vector<double> partial_sums;  // of a long row, kPartialSums per span
   bool low_logits = false;           // the last row had exponentials near 0
